@@ -1,0 +1,1 @@
+"""The command line and the composition root: the only place that sees master and worker together."""

@@ -1,0 +1,4 @@
+"""Finds photos, deals them to workers, keeps the results.
+
+May import common; never worker or faceswarm.
+"""
