@@ -1,0 +1,66 @@
+"""The bus inside one process: for embedded mode and tests. What it holds is gone with the process."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from common.bus import Record
+
+
+class MemoryBus:
+    """Implements common.bus.Bus. A message is dropped once every reader of its partition has read it."""
+
+    def __init__(self) -> None:
+        self._partitions: dict[tuple[str, int], _Partition] = {}
+        self._lock = threading.Lock()
+
+    def _partition(self, topic: str, number: int) -> _Partition:
+        with self._lock:
+            return self._partitions.setdefault((topic, number), _Partition())
+
+    def publish(self, topic: str, value: bytes, partition: int = 0) -> None:
+        self._partition(topic, partition).append(value)
+
+    def flush(self) -> None:
+        pass
+
+    def reader(self, topic: str, partition: int = 0, offset: int | None = None) -> MemoryReader:
+        return MemoryReader(self._partition(topic, partition), offset)
+
+
+class _Partition:
+    def __init__(self) -> None:
+        self.values: deque[bytes] = deque()
+        self.first = 0  # offset of values[0]
+        self.readers: list[MemoryReader] = []
+        self.arrived = threading.Condition()
+
+    def append(self, value: bytes) -> None:
+        with self.arrived:
+            self.values.append(value)
+            self.arrived.notify_all()
+
+
+class MemoryReader:
+    """Implements common.bus.Reader."""
+
+    def __init__(self, partition: _Partition, offset: int | None) -> None:
+        self._partition = partition
+        with partition.arrived:
+            end = partition.first + len(partition.values)
+            self._next = end if offset is None else max(offset, partition.first)
+            partition.readers.append(self)
+
+    def read(self, timeout: float) -> Record | None:
+        partition = self._partition
+        with partition.arrived:
+            if not partition.arrived.wait_for(lambda: self._next < partition.first + len(partition.values), timeout):
+                return None
+            record = Record(self._next, partition.values[self._next - partition.first])
+            self._next += 1
+            oldest = min(reader._next for reader in partition.readers)
+            while partition.first < oldest:
+                partition.values.popleft()
+                partition.first += 1
+            return record

@@ -1,0 +1,5 @@
+"""``python -m faceswarm``."""
+
+from faceswarm.cli import main
+
+main()

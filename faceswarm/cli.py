@@ -1,0 +1,225 @@
+"""The commands and their options. What a command needs is imported when it runs, so that --help comes at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from faceswarm.exits import CommandError, Exit
+
+if TYPE_CHECKING:
+    from common.config import Config
+    from master.store.sqlite import SqliteStore
+
+FileArgument = click.Path(path_type=Path)
+
+
+class _Commands(click.Group):
+    """Turns what went wrong into one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.ClickException, click.Abort):
+            raise
+        except CommandError as error:
+            _end(error.exit_code, str(error))
+        except BrokenPipeError:
+            # Whoever read our output has had enough, as `head` does.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(Exit.OK)
+        except Exception as error:
+            exit_code = _known(error)
+            if exit_code is not None:
+                _end(exit_code, str(error))
+            if os.environ.get("FACESWARM_DEBUG"):
+                raise
+            _end(
+                Exit.INTERNAL,
+                f"A fault in faceswarm: {type(error).__name__}: {error}. What was stored is kept. "
+                "Run again with FACESWARM_DEBUG=1 for the details to report.",
+            )
+
+
+def _known(error: Exception) -> Exit | None:
+    from common.config import ConfigError
+    from master.store import StoreBusy, StoreError
+    from worker.engines.convert.cache import ModelError
+    from worker.session import WorkerError
+
+    exits: list[tuple[type[Exception], Exit]] = [
+        (ConfigError, Exit.USAGE),
+        (StoreBusy, Exit.BUSY),
+        (StoreError, Exit.DATABASE),
+        (ModelError, Exit.ENGINE),
+        (WorkerError, Exit.ENGINE),
+    ]
+    return next((exit_code for kind, exit_code in exits if isinstance(error, kind)), None)
+
+
+def _end(exit_code: Exit, message: str) -> None:
+    click.echo(f"faceswarm: {message}", err=True)
+    sys.exit(exit_code)
+
+
+def main() -> None:
+    cli(prog_name="faceswarm")
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="faceswarm", message="%(prog)s %(version)s")
+@click.option("--config", type=FileArgument, envvar="FACESWARM_CONFIG", help="A config.ini; without one, defaults.")
+@click.pass_context
+def cli(ctx: click.Context, config: Path | None) -> None:
+    """Finds the faces in a folder of photos. Nothing leaves this computer.
+
+    Example: faceswarm index ~/Pictures
+    """
+    ctx.obj = config
+
+
+def _config(ctx: click.Context) -> Config:
+    from common.config import load
+
+    return load(ctx.obj)
+
+
+db_option = click.option(
+    "--db", type=FileArgument, help="The database file; by default in your data folder, see `faceswarm doctor`."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON value a line, for programs.")
+
+
+def _database(config: Config, db: Path | None) -> Path:
+    import platformdirs
+
+    return db or config.store.database or platformdirs.user_data_path("faceswarm") / "faceswarm.db"
+
+
+def _open_store(ctx: click.Context, db: Path | None) -> SqliteStore:
+    from master.store.sqlite import SqliteStore
+
+    file = _database(_config(ctx), db)
+    if not file.exists():
+        raise CommandError(Exit.DATABASE, f"There is no database {file} yet. `faceswarm index FOLDER` makes it.")
+    return SqliteStore(file)
+
+
+def _crops_folder(config: Config, database: Path) -> Path:
+    return config.main.cropped_faces_path or database.with_name(database.stem + "-crops")
+
+
+@cli.command()
+@click.argument("root", type=FileArgument, required=False)
+@db_option
+@click.option("--jobs", type=click.IntRange(1, 256), help="Photos at a time; by default one for each core.")
+@click.pass_context
+def index(ctx: click.Context, root: Path | None, db: Path | None, jobs: int | None) -> None:
+    """Find every photo below ROOT and the faces in it.
+
+    Run it again at any time: only what is new or changed is done. Ctrl-C stops it; nothing done is lost.
+    ROOT may be left out when config.ini names it (RootPathForScanning).
+
+    Example: faceswarm index ~/Pictures --jobs 2
+    """
+    from faceswarm.index import index_folder
+
+    config = _config(ctx)
+    root = root or config.main.root_path_for_scanning
+    if root is None:
+        raise click.UsageError("Which folder? Name it, as in: faceswarm index ~/Pictures")
+    database = _database(config, db)
+    ctx.exit(index_folder(root, database, _crops_folder(config, database), jobs, config))
+
+
+@cli.command()
+@click.argument("photos", type=FileArgument, nargs=-1, required=True, metavar="PHOTO...")
+@json_option
+@click.option("--draw", type=FileArgument, metavar="DIR", help="Write copies with boxes on the faces into this folder.")
+@click.pass_context
+def inspect(ctx: click.Context, photos: tuple[Path, ...], as_json: bool, draw: Path | None) -> None:
+    """Find the faces in single photos, without a database.
+
+    Example: faceswarm inspect party.jpg --json --draw /tmp/boxes
+    """
+    from faceswarm.inspect import inspect_photos
+
+    ctx.exit(inspect_photos(photos, as_json, draw, _config(ctx)))
+
+
+@cli.command()
+@db_option
+@json_option
+@click.pass_context
+def faces(ctx: click.Context, db: Path | None, as_json: bool) -> None:
+    """List every stored face.
+
+    Example: faceswarm faces --json | head
+    """
+    from faceswarm.listings import list_faces
+
+    list_faces(_open_store(ctx, db), as_json)
+
+
+@cli.command()
+@db_option
+@json_option
+@click.pass_context
+def failures(ctx: click.Context, db: Path | None, as_json: bool) -> None:
+    """List the photos that failed, with the reason and what to do.
+
+    Example: faceswarm failures
+    """
+    from faceswarm.listings import list_failures
+
+    list_failures(_open_store(ctx, db), as_json)
+
+
+@cli.command()
+@db_option
+@json_option
+@click.pass_context
+def status(ctx: click.Context, db: Path | None, as_json: bool) -> None:
+    """Show what is known, done and to do.
+
+    Example: faceswarm status
+    """
+    from faceswarm.listings import show_status
+
+    store = _open_store(ctx, db)
+    show_status(store, store.file, _crops_folder(_config(ctx), store.file), as_json)
+
+
+@cli.command()
+@click.argument("folder", type=FileArgument, metavar="DIR")
+@db_option
+@click.pass_context
+def report(ctx: click.Context, folder: Path, db: Path | None) -> None:
+    """Write pages with every face, photo by photo, to look at in a browser.
+
+    Example: faceswarm report /tmp/faces
+    """
+    from faceswarm.report import write_report
+
+    store = _open_store(ctx, db)
+    click.echo(f"Open {write_report(store, _crops_folder(_config(ctx), store.file), folder)} in a browser.")
+
+
+@cli.command()
+@db_option
+@json_option
+@click.pass_context
+def doctor(ctx: click.Context, db: Path | None, as_json: bool) -> None:
+    """Check that everything that faceswarm needs is there.
+
+    Example: faceswarm doctor
+    """
+    from faceswarm.doctor import examine
+
+    config = _config(ctx)
+    database = _database(config, db)
+    ctx.exit(examine(database, _crops_folder(config, database), as_json))

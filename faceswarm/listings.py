@@ -1,0 +1,69 @@
+"""What the listing commands print: lines for people, JSON lines for programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from common.model import PhotoId
+from master.store import Store
+
+
+def list_faces(store: Store, as_json: bool) -> None:
+    """Prints every stored face of the current recipe."""
+    for face in store.faces():
+        if as_json:
+            line = {
+                "photo": PhotoId.parse(face.photo).picture,
+                "orientation": PhotoId.parse(face.photo).orientation,
+                "paths": face.paths,
+                "face": face.face,
+                "box": face.box._asdict(),
+                "score": face.score,
+                "doubt": face.doubt,
+                "recipe": face.recipe,
+                "person": None,
+            }
+            click.echo(json.dumps(line))
+        else:
+            x, y, width, height = face.box
+            click.echo(f"{face.face}  {width:4} x {height:<4} at {x}, {y}  score {face.score:.2f}  {face.paths[0]}")
+
+
+def list_failures(store: Store, as_json: bool) -> None:
+    """Prints every failure."""
+    count = 0
+    for count, failure in enumerate(store.failures(), 1):
+        if as_json:
+            fields = failure._asdict()
+            fields["class"] = fields.pop("kind")
+            fields["photo"] = failure.photo and PhotoId.parse(failure.photo).picture
+            click.echo(json.dumps(fields))
+        else:
+            click.echo(f"{failure.kind}: {failure.path}\n    {failure.message}")
+    if not count and not as_json:
+        click.echo("No photo has failed.")
+
+
+def show_status(store: Store, database: Path, crops: Path, as_json: bool) -> None:
+    """Prints the figures of the whole store."""
+    counts = store.counts()
+    if as_json:
+        click.echo(json.dumps({**counts._asdict(), "database": str(database), "crops": str(crops)}))
+        return
+    click.echo(f"Photos    {counts.photos:,} in {counts.files:,} files")
+    click.echo(f"Done      {counts.done:,} with {counts.faces:,} faces")
+    click.echo(f"To do     {counts.todo:,}")
+    click.echo(f"Failed    {counts.failed:,}{'   (faceswarm failures)' if counts.failed else ''}")
+    click.echo(f"Skipped   {by_reason(counts.skipped)}")
+    click.echo(f"Database  {database}")
+    click.echo(f"Crops     {crops}")
+
+
+def by_reason(numbers: dict[str, int]) -> str:
+    """ "9: video 8, needs HEIF support 1", most frequent first."""
+    total = sum(numbers.values())
+    parts = sorted(numbers.items(), key=lambda item: -item[1])
+    return f"{total:,}" + (": " + ", ".join(f"{reason} {number:,}" for reason, number in parts) if total else "")

@@ -1,0 +1,1 @@
+"""Who does what: deals jobs to workers."""
