@@ -48,7 +48,7 @@ class _Commands(click.Group):
 def _known(error: Exception) -> Exit | None:
     from common.config import ConfigError
     from master.store import StoreBusy, StoreError
-    from worker.engines.convert.cache import ModelError
+    from worker.engines.convert import ModelError
     from worker.session import WorkerError
 
     exits: list[tuple[type[Exception], Exit]] = [

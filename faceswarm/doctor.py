@@ -16,7 +16,7 @@ import psutil
 from common.imaging.formats import FORMATS, missing_formats
 from faceswarm.exits import Exit
 from master.store import StoreError
-from worker.engines.convert.cache import ModelError, models_folder, prepare_models
+from worker.engines.convert import ModelError, load_models
 from worker.slot import make_engine
 
 MIN_MEMORY = 1_000_000_000  # bytes; one slot with a 20 MP photo takes about half of it
@@ -52,7 +52,7 @@ def _findings(database: Path, crops: Path) -> Iterator[Finding]:
         f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, {memory / 1e9:.1f} GB of memory"
         + ("" if memory >= MIN_MEMORY else "; at least 1 GB is needed"),
     )
-    yield _tried("models", lambda: f"ready in {models_folder()}" if not prepare_models(lambda: None) else "")
+    yield _tried("models", lambda: f"ready in {load_models().detector.parent}")
     yield _tried("engine", lambda: f"{make_engine(threads=1).recipe}, on the processor")
     yield Finding("formats", None, ", ".join(sorted(FORMATS)))
     for name, remedy in missing_formats():

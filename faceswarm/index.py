@@ -16,15 +16,15 @@ from faceswarm.listings import by_reason
 from faceswarm.progress import Progress, duration
 from master.crops import Crops
 from master.store.sqlite import SqliteStore
-from worker.engines.convert.cache import prepare_models
-from worker.engines.onnx import RECIPE
+from worker.engines.convert import load_models
+from worker.engines.onnx import OnnxEngine
 
 
 def index_folder(root: Path, database: Path, crops_folder: Path, jobs: int | None, config: Config) -> Exit:
     """Runs until everything below ``root`` is done or the user stops it; prints progress and a summary."""
     if not root.is_dir():
         raise CommandError(Exit.ROOT, f"{root} is not a folder, or its drive is not mounted. Nothing was changed.")
-    prepare_models(lambda: click.echo("Preparing the models; this is needed once and takes a few seconds.", err=True))
+    load_models()  # the first run converts them, once for all slots
     store = SqliteStore(database)
     try:
         crops = Crops(crops_folder)
@@ -35,7 +35,7 @@ def index_folder(root: Path, database: Path, crops_folder: Path, jobs: int | Non
     with store.writing():
         started = time.monotonic()
         slots = jobs or len(os.sched_getaffinity(0))
-        run = IndexRun(root, store=store, crops=crops, recipe=RECIPE, slots=slots, config=config)
+        run = IndexRun(root, store=store, crops=crops, recipe=OnnxEngine.recipe, slots=slots, config=config)
         _stop_on_signals(run)
         with Progress(run):
             run.run()

@@ -12,12 +12,12 @@ import click
 import numpy as np
 
 from common.config import Config
-from common.imaging.decoder import Decoder, Limits, PhotoError
+from common.imaging.decoder import Decoder, Limits
+from common.imaging.errors import PhotoError
 from common.imaging.encode import draw_boxes
 from common.model import Box
 from faceswarm.exits import CommandError, Exit
 from worker.engines import Engine
-from worker.engines.convert.cache import prepare_models
 from worker.handle import Found, find_faces, unreadable
 from worker.slot import make_engine
 
@@ -33,7 +33,6 @@ def inspect_photos(photos: Sequence[Path], as_json: bool, draw: Path | None, con
             raise CommandError(Exit.USAGE, f"{draw} can't be written ({error.strerror}).") from error
     failed = False
     with Decoder(Limits(**config.decode.model_dump())) as decoder:
-        prepare_models(lambda: click.echo("Preparing the models; this is needed once.", err=True))
         engine = make_engine(threads=len(os.sched_getaffinity(0)))
         for path in photos:
             line = _inspect(path, decoder, engine, draw)

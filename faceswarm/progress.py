@@ -19,13 +19,17 @@ MIN_PHOTOS = 10
 class Figures(Protocol):
     """What an IndexRun tells."""
 
-    tally: Tally
     total: int | None  # files below the root, once counted
     backlog: int  # photos known and to do when the run began
     done: int
     faces: int
-    failed: int
     stopped: bool
+
+    @property
+    def failed(self) -> int: ...
+
+    @property
+    def tally(self) -> Tally: ...
 
 
 def time_to_go(figures: Figures, rate: float) -> float | None:

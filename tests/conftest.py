@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -61,3 +63,16 @@ def own_data_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
     for name in [name for name in os.environ if name.startswith("FACESWARM_") and name != "FACESWARM_MODELS"]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def needs() -> Callable[[str], str]:
+    """Finds a program that a test needs: absent, the test skips on a laptop and fails in CI."""
+
+    def find(program: str) -> str:
+        path = shutil.which(program)
+        if path is None:
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(f"the program {program} is not installed")
+        return str(path)
+
+    return find

@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass
 from os import PathLike
 
-from common.imaging.decoder import Decoder, PhotoError, Probe
+from common.imaging.decoder import Decoder, Probe
+from common.imaging.errors import PhotoError
 from common.imaging.encode import crop_face
 from common.messages import MAX_FACES, Answer, Changed, FaceFound, Failure, Milliseconds, PhotoJob, PhotoResult
 from common.model import Box

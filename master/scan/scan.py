@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from common.imaging.decoder import Decoder, PhotoError, Skip
+from common.imaging.decoder import Decoder
+from common.imaging.errors import PhotoError
+from common.imaging.formats import Skip
 from common.paths import local_path
 from master.scan.plan import UNREADABLE, plan_folder
 from master.scan.walk import Entry, walk

@@ -25,14 +25,19 @@ class Similarity(NamedTuple):
         return self.a * x - self.b * y + self.dx, self.b * x + self.a * y + self.dy
 
 
+def turning(source: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[2, 2 * points]: times the target's raveled points gives a and b of the best similarity. For many targets."""
+    x, y = (source - source.mean(axis=0)).T
+    rows: NDArray[np.float64] = np.stack([np.stack([x, y], axis=1), np.stack([-y, x], axis=1)]).reshape(2, -1)
+    rows /= np.square(rows[0]).sum()
+    return rows
+
+
 def fit(source: NDArray[np.float64], target: NDArray[np.float64]) -> Similarity:
     """The one with the least squared distances; both are [points, 2], the source's points not all the same.
 
     Equals dlib's find_similarity_transform (Umeyama 1991) in the plane, without its singular value decomposition.
     """
-    source_middle, target_middle = source.mean(axis=0), target.mean(axis=0)
-    (sx, sy), (tx, ty) = (source - source_middle).T, (target - target_middle).T
-    spread = sx @ sx + sy @ sy
-    a, b = float((tx @ sx + ty @ sy) / spread), float((ty @ sx - tx @ sy) / spread)
-    x, y = source_middle
-    return Similarity(a, b, float(target_middle[0] - a * x + b * y), float(target_middle[1] - b * x - a * y))
+    a, b = (turning(source) @ target.ravel()).tolist()
+    (x, y), (target_x, target_y) = source.mean(axis=0).tolist(), target.mean(axis=0).tolist()
+    return Similarity(a, b, target_x - a * x + b * y, target_y - b * x - a * y)

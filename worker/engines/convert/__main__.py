@@ -1,4 +1,4 @@
-"""``python -m worker.engines.convert [DIR]``: converts into DIR, or where the engines look for models, and says where."""
+"""``python -m worker.engines.convert [DIR]`` converts into DIR, or where the engines look, and prints the files."""
 
 import sys
 from pathlib import Path

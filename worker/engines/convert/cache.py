@@ -61,7 +61,8 @@ def _convert(model: str, content: bytes) -> bytes:
             f"the {model} is not converted yet and the package {error.name}, which that needs, is not installed: "
             "install it, or set FACESWARM_MODELS to a folder filled by python -m worker.engines.convert"
         ) from error
-    return {"detector": detector, "encoder": encoder, "landmarks": landmarks}[model].convert(content)
+    converters = {"detector": detector.convert, "encoder": encoder.convert, "landmarks": landmarks.convert}
+    return converters[model](content)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -33,9 +33,9 @@ class Reader:
         content, at, values = self._content, self._at, []
         for _ in range(count):
             control = content[at] if at < len(content) else 0xFF
-            if control & 0x70:
-                raise ModelError(f"no integer of dlib's at byte {at} of {len(content)}: {_NOT_THE_FILE}")
             end = at + 1 + (control & 0x0F)
+            if control & 0x70 or end > len(content):
+                raise ModelError(f"no integer of dlib's at byte {at} of {len(content)}: {_NOT_THE_FILE}")
             magnitude = int.from_bytes(content[at + 1 : end], "little")
             values.append(-magnitude if control & 0x80 else magnitude)
             at = end

@@ -57,7 +57,7 @@ class Graph:
         graph = helper.make_graph(self._nodes, "faceswarm", self._inputs, results, self._constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
         onnx.checker.check_model(model)
-        return model.SerializeToString()
+        return bytes(model.SerializeToString())
 
 
 def _value(name: str, dtype: type[np.generic], dimensions: Dimensions) -> onnx.ValueInfoProto:

@@ -20,7 +20,7 @@ def convert(content: bytes) -> bytes:
     """
     reader = Reader(content)
     reader.integers(3)  # version, rows and columns of the first shape
-    initial = reader.floats(2 * POINTS).reshape(POINTS, 2)
+    initial = reader.floats(2 * POINTS).reshape(POINTS, 2).T
     _count(reader, CASCADES)
     trees = [_forest(reader) for _ in range(CASCADES)]
     _count(reader, CASCADES)
@@ -36,13 +36,13 @@ def convert(content: bytes) -> bytes:
         thresholds=np.array([thresholds for _, thresholds, _ in trees], np.float32),
         leaves=np.array([leaves for _, _, leaves in trees], np.float32),
         anchors=anchors.astype(np.uint8),
-        offsets=decoded(offsets).astype(np.float32),
+        offsets=decoded(offsets).swapaxes(1, 2).astype(np.float32),
     )
     return file.getvalue()
 
 
 def _forest(reader: Reader) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Splits [trees, 15, 2], thresholds [trees, 15] and leaves [trees, 16, 5, 2] of one cascade.
+    """Splits [2, trees * 15], thresholds [trees * 15] and leaves [trees, 16, 2, 5] of one cascade.
 
     All trees have the same number of integers, so that a whole forest is read at once and then cut up.
     """
@@ -52,7 +52,7 @@ def _forest(reader: Reader) -> tuple[NDArray[np.int64], NDArray[np.float64], NDA
     values = reader.integers(TREES * (before + after)).reshape(TREES, before + after)
     splits = values[:, 1:before].reshape(TREES, SPLITS, split)
     leaves = values[:, before + 1 :].reshape(TREES, LEAVES, leaf)[:, :, 2:].reshape(TREES, LEAVES, POINTS, 2, 2)
-    return splits[:, :, :2], decoded(splits[:, :, 2:]), decoded(leaves)
+    return splits[:, :, :2].reshape(-1, 2).T, decoded(splits[:, :, 2:]).ravel(), decoded(leaves).swapaxes(2, 3)
 
 
 def _counted(reader: Reader, integers: int) -> NDArray[np.int64]:

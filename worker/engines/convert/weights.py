@@ -27,16 +27,20 @@ class WeightsFile:
     size: int
     sha256: str
 
-    def read(self) -> bytes:
-        """The bytes, once they are known to be the published ones. Raises ModelError."""
+    def path(self) -> Path:
+        """Where the installed package has it. Raises ModelError where there is no such package."""
         spec = importlib.util.find_spec(PACKAGE)
         if spec is None or not spec.submodule_search_locations:
             raise ModelError(f"{self.name} is needed, but the package {PACKAGE} is not installed: {CURE}")
-        path = Path(spec.submodule_search_locations[0], "models", self.name)
+        return Path(spec.submodule_search_locations[0], "models", self.name)
+
+    def read(self) -> bytes:
+        """The bytes, once they are known to be the published ones. Raises ModelError."""
+        path = self.path()
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise ModelError(f"{path} cannot be read ({error.strerror}), but {PACKAGE} should hold it: {CURE}") from error
+            raise ModelError(f"{path} of {PACKAGE} cannot be read ({error.strerror}): {CURE}") from error
         if len(content) != self.size:
             raise ModelError(f"{path} has {len(content)} bytes where {self.size} were expected: {CURE}")
         found = hashlib.sha256(content).hexdigest()

@@ -1,0 +1,1 @@
+"""Engines: what each promises, equality with dlib, and the pure parts."""
