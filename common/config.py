@@ -68,11 +68,11 @@ class Config(BaseModel):
     """Everything that can be configured; a field for each section of config.ini."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    main: Main = Field(default_factory=lambda: Main())
-    kafka: Kafka = Field(default_factory=lambda: Kafka())
-    mongo: Mongo = Field(default_factory=lambda: Mongo())
-    decode: Decode = Field(default_factory=lambda: Decode())
-    store: StoreSection = Field(default_factory=lambda: StoreSection())
+    main: Main = Main()
+    kafka: Kafka = Kafka()
+    mongo: Mongo = Mongo()
+    decode: Decode = Decode()
+    store: StoreSection = StoreSection()
 
 
 def keys() -> list[tuple[str, str, str]]:
@@ -111,9 +111,9 @@ def load(file: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
     main = values.get("main", {})
     if isinstance(ignored := main.get("IgnorePathForScanning"), str):
         main["IgnorePathForScanning"] = tuple(line.strip() for line in ignored.splitlines() if line.strip())
-    for section in values.values():
-        for key in [key for key, value in section.items() if value == ""]:
-            del section[key]  # a key left empty means its default
+    for given in values.values():
+        for key in [key for key, value in given.items() if value == ""]:
+            del given[key]  # a key left empty means its default
     try:
         return Config.model_validate(values)
     except ValidationError as error:

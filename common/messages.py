@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 import msgpack
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from common.model import Box
+
 VERSION = 1
 EMBEDDING_BYTES = 512  # 128 float32, little endian
 MAX_FACES = 500  # of one photo; a result stays below Kafka's message limit
@@ -39,9 +41,9 @@ class FaceFound(BaseModel):
     """One face of a result."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
-    box: tuple[int, int, int, int]  # x, y, width, height in pixels of the upright full-size picture, inside it
+    box: Box  # inside the picture
     score: float
-    landmarks: tuple[tuple[float, float], ...]  # five points in the same pixels
+    landmarks: tuple[tuple[float, float], ...]  # five points in pixels of the upright full-size picture
     embedding: Annotated[bytes, Field(min_length=EMBEDDING_BYTES, max_length=EMBEDDING_BYTES)]
     doubt: float
     sharpness: float

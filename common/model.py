@@ -52,7 +52,7 @@ class PhotoId:
     def parse(cls, key: str) -> PhotoId:
         """The inverse of ``str``. Raises ValueError for anything else."""
         picture, _, orientation = key.partition(".")
-        if len(picture) != 64 or orientation and int(orientation) not in ORIENTATIONS:
+        if len(picture) != 64 or (orientation and int(orientation) not in ORIENTATIONS):
             raise ValueError(f"not the key of a photo: {key!r}")
         return cls(picture, int(orientation or 1))
 

@@ -67,6 +67,7 @@ def _end(exit_code: Exit, message: str) -> None:
 
 
 def main() -> None:
+    """The program."""
     cli(prog_name="faceswarm")
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from pathlib import Path
 
 from common.bus.memory import MemoryBus
 from common.config import Config
 from common.imaging.decoder import Decoder, Limits
 from common.imaging.formats import usable_again
-from common.messages import Failure, PhotoJob, PhotoResult, decode
+from common.messages import PhotoJob, PhotoResult, decode
 from common.model import Recipe
 from master.collect import collect
 from master.crops import Crops
@@ -55,15 +54,11 @@ class IndexRun:
         self.total: int | None = None  # files below the root, once counted
         self.done = 0  # photos with a result
         self.faces = 0
-        self.failures: Counter[str] = Counter()  # photos, by class
+        self.failed = 0  # photos
 
     @property
     def tally(self) -> Tally:
         return self._scan.tally
-
-    @property
-    def failed(self) -> int:
-        return self.failures.total()
 
     def stop(self) -> None:
         """Asks run() to end as soon as the photos in hand are finished. For any thread, or a signal handler."""
@@ -73,7 +68,7 @@ class IndexRun:
     def run(self) -> None:
         """Returns when everything is done, or stop() was called.
 
-        Raises StoreError or OSError when the database or the crops can't be written, WorkerError when no engine
+        Raises StoreError when the database or the crops can't be written, WorkerError when no engine
         starts. In every case what was stored is kept, and the next run goes on from there.
         """
         scanning = threading.Thread(target=self._scanning, name="scan", daemon=True)
@@ -88,8 +83,7 @@ class IndexRun:
                 if scanned:
                     self._scan.drain()
                 if not self.stopped:
-                    for failure in self._dealer.deal():
-                        self.failures[failure.kind] += 1
+                    self.failed += len(self._dealer.deal())
                 if not self._dealer.in_flight and (scanned or self.stopped):
                     return
                 self._collect()
@@ -111,8 +105,8 @@ class IndexRun:
         if outcome == "stored" and isinstance(answer, PhotoResult):
             self.done += 1
             self.faces += len(answer.faces)
-        elif outcome == "failed" and isinstance(answer, Failure):
-            self.failures[answer.kind] += 1
+        elif outcome == "failed":
+            self.failed += 1
 
     def _scanning(self) -> None:
         try:

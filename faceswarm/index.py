@@ -26,12 +26,7 @@ def index_folder(root: Path, database: Path, crops_folder: Path, jobs: int | Non
         raise CommandError(Exit.ROOT, f"{root} is not a folder, or its drive is not mounted. Nothing was changed.")
     load_models()  # the first run converts them, once for all slots
     store = SqliteStore(database)
-    try:
-        crops = Crops(crops_folder)
-    except OSError as error:
-        raise CommandError(
-            Exit.DATABASE, f"The folder for crops, {crops_folder}, can't be written ({error.strerror})."
-        ) from error
+    crops = Crops(crops_folder)
     with store.writing():
         started = time.monotonic()
         slots = jobs or len(os.sched_getaffinity(0))
@@ -70,8 +65,8 @@ def _summary(run: IndexRun, store: SqliteStore, crops: Crops, seconds: float) ->
     ]
     click.echo("This run  " + (", ".join(f"{number:,} {word}" for word, number in seen if number) or "no file seen"))
     click.echo(f"Faces     {counts.faces:,}, of which {run.faces:,} found now")
-    if run.failures:
-        click.echo(f"Failed    {by_reason(dict(run.failures))}   (`faceswarm failures` lists them)")
+    if counts.failed:
+        click.echo(f"Failed    {by_reason(counts.failed)}   (`faceswarm failures` lists them)")
     if counts.skipped:
         click.echo(f"Skipped   {by_reason(counts.skipped)}")
     if counts.todo:

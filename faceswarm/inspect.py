@@ -13,8 +13,8 @@ import numpy as np
 
 from common.config import Config
 from common.imaging.decoder import Decoder, Limits
-from common.imaging.errors import PhotoError
 from common.imaging.encode import draw_boxes
+from common.imaging.errors import PhotoError
 from common.model import Box
 from faceswarm.exits import CommandError, Exit
 from worker.engines import Engine
@@ -64,7 +64,7 @@ def _inspect(path: Path, decoder: Decoder, engine: Engine, draw: Path | None) ->
         "orientation": probe.photo.orientation,
         "faces": [
             {
-                "box": Box(*face.box)._asdict(),
+                "box": face.box._asdict(),
                 "score": face.score,
                 "landmarks": face.landmarks,
                 "embedding": np.frombuffer(face.embedding, "<f4").tolist(),

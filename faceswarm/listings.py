@@ -34,8 +34,8 @@ def list_faces(store: Store, as_json: bool) -> None:
 
 def list_failures(store: Store, as_json: bool) -> None:
     """Prints every failure."""
-    count = 0
-    for count, failure in enumerate(store.failures(), 1):
+    failures = list(store.failures())
+    for failure in failures:
         if as_json:
             fields = failure._asdict()
             fields["class"] = fields.pop("kind")
@@ -43,7 +43,7 @@ def list_failures(store: Store, as_json: bool) -> None:
             click.echo(json.dumps(fields))
         else:
             click.echo(f"{failure.kind}: {failure.path}\n    {failure.message}")
-    if not count and not as_json:
+    if not failures and not as_json:
         click.echo("No photo has failed.")
 
 
@@ -56,7 +56,7 @@ def show_status(store: Store, database: Path, crops: Path, as_json: bool) -> Non
     click.echo(f"Photos    {counts.photos:,} in {counts.files:,} files")
     click.echo(f"Done      {counts.done:,} with {counts.faces:,} faces")
     click.echo(f"To do     {counts.todo:,}")
-    click.echo(f"Failed    {counts.failed:,}{'   (faceswarm failures)' if counts.failed else ''}")
+    click.echo(f"Failed    {by_reason(counts.failed)}{'   (`faceswarm failures` lists them)' if counts.failed else ''}")
     click.echo(f"Skipped   {by_reason(counts.skipped)}")
     click.echo(f"Database  {database}")
     click.echo(f"Crops     {crops}")

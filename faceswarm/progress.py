@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import threading
 import time
@@ -23,10 +24,8 @@ class Figures(Protocol):
     backlog: int  # photos known and to do when the run began
     done: int
     faces: int
+    failed: int
     stopped: bool
-
-    @property
-    def failed(self) -> int: ...
 
     @property
     def tally(self) -> Tally: ...
@@ -49,7 +48,7 @@ def duration(seconds: float) -> str:
     """ "2 min 5 s", "3 h 10 min", "2 d 4 h"."""
     units = [("d", 86400), ("h", 3600), ("min", 60), ("s", 1)]
     left = max(round(seconds), 0)
-    for (unit, size), (smaller, small_size) in zip(units, units[1:]):
+    for (unit, size), (smaller, small_size) in itertools.pairwise(units):
         if left >= size:
             rest = left % size // small_size
             return f"{left // size:,} {unit}" + (f" {rest} {smaller}" if rest else "")

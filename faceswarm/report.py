@@ -35,7 +35,7 @@ def write_report(store: Store, crops_folder: Path, folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         by_photo = itertools.groupby(store.faces(), key=lambda face: face.photo)
-        pages = []
+        pages: list[Path] = []
         while sections := [
             _section(list(faces), crops, folder) for _, faces in itertools.islice(by_photo, PHOTOS_A_PAGE)
         ]:

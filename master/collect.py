@@ -17,7 +17,7 @@ def collect(answer: Answer, *, store: Store, crops: Crops, look_again: Callable[
     """Keeps an answer; says what became of it: "known" if it changed nothing.
 
     Crops are written before the result that speaks of them, so that a stored face always has its crop. Raises
-    OSError or StoreError when the disk is full; then nothing of the answer counts, and the photo is dealt again.
+    StoreError when the disk is full; then nothing of the answer counts, and the photo is dealt again.
     """
     if isinstance(answer, Changed):
         store.give_back(answer.photo, answer.recipe)

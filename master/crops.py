@@ -6,24 +6,31 @@ import os
 from pathlib import Path
 
 from master.scan.walk import IGNORE_MARK
+from master.store import StoreError
 
 
 class Crops:
     """``<folder>/<aa>/<face>.jpg``, aa being the first two digits of the face's id."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises OSError if the folder can't be made or written."""
+        """Makes the folder. Raises StoreError if it can't be written."""
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / IGNORE_MARK).touch()  # crops are no photos, also when the folder lies below a photo root
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / IGNORE_MARK).touch()  # crops are no photos, also when the folder lies below a photo root
+        except OSError as error:
+            raise StoreError(f"The folder for crops, {folder}, can't be written ({error.strerror}).") from error
 
     def path(self, face: str) -> Path:
         return self.folder / face[:2] / f"{face}.jpg"
 
     def write(self, face: str, jpeg: bytes) -> None:
-        """Whole or not at all, also when the process is killed. Raises OSError, of a full disk for example."""
+        """Whole or not at all, also when the process is killed. Raises StoreError, of a full disk for example."""
         target = self.path(face)
-        target.parent.mkdir(exist_ok=True)
         unfinished = target.with_suffix(".part")
-        unfinished.write_bytes(jpeg)
-        os.replace(unfinished, target)
+        try:
+            target.parent.mkdir(exist_ok=True)
+            unfinished.write_bytes(jpeg)
+            os.replace(unfinished, target)
+        except OSError as error:
+            raise StoreError(f"{target} can't be written ({error.strerror}). What was done before is kept.") from error

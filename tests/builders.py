@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 from common.messages import Changed, FaceFound, Failure, Milliseconds, PhotoResult
+from common.model import Box
 from master.store import File, Photo
 
 RECIPE = "detector/encoder"
@@ -25,7 +26,7 @@ def known_file(path: str, photo: str = key("a"), **more: object) -> tuple[File, 
 def face(x: int = 10, crop: bytes = b"jpeg") -> FaceFound:
     """A face at column x."""
     return FaceFound(
-        box=(x, 20, 30, 40),
+        box=Box(x, 20, 30, 40),
         score=1.0,
         landmarks=((1, 2), (3, 4), (5, 6), (7, 8), (9, 10)),
         embedding=struct.pack("<128f", *range(128)),

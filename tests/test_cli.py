@@ -48,9 +48,14 @@ def test_every_key_and_variable_is_documented() -> None:
         assert f"| {section} | {key} | {variable} |" in table
     known = {variable for _, _, variable in keys()}
     code = "".join(
-        path.read_text() for room in ("common", "master", "worker", "faceswarm") for path in (REPOSITORY / room).rglob("*.py")
+        path.read_text()
+        for room in ("common", "master", "worker", "faceswarm")
+        for path in (REPOSITORY / room).rglob("*.py")
     )
-    used = set(re.findall(r"\bFACESWARM_[A-Z]+(?:_[A-Z]+)*\b", code)) - {"FACESWARM_SECTION_KEY", "FACESWARM_SECTION_KEY_FILE"}
+    used = set(re.findall(r"\bFACESWARM_[A-Z]+(?:_[A-Z]+)*\b", code)) - {
+        "FACESWARM_SECTION_KEY",
+        "FACESWARM_SECTION_KEY_FILE",
+    }
     assert {variable for variable in used if variable not in known} <= set(re.findall(r"FACESWARM_\w+", table))
 
 

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -36,6 +37,11 @@ def crops(database: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.rglob("*.jpg")}
 
 
+def has_more_crops(database: Path, number: int) -> bool:
+    """Whether so many photos with a face are done, and one more."""
+    return len(crops(database)) > number
+
+
 def many_photos(root: Path, astronaut: Image.Image, number: int) -> None:
     """Photos of one face that differ in size, hence in their picture."""
     root.mkdir(parents=True)
@@ -44,7 +50,7 @@ def many_photos(root: Path, astronaut: Image.Image, number: int) -> None:
 
 
 def test_an_album_is_indexed_and_nothing_is_done_twice(album: Path, tmp_path: Path) -> None:
-    """Every photo ends as faces, as none or as a named failure; a second run does nothing; a moved file costs nothing."""
+    """Every photo ends as faces, as none or as a named failure; nothing is done twice, moved or not."""
     database = tmp_path / "f.db"
     first = faceswarm("index", album, "--db", database).stdout
     assert "5 new, 1 copies" in first and "truncated 1" in first and "not a photo 1" in first and "video 1" in first
@@ -58,7 +64,7 @@ def test_an_album_is_indexed_and_nothing_is_done_twice(album: Path, tmp_path: Pa
     assert {f"{face['face']}.jpg" for face in faces} == set(crops(database))
     assert [line["class"] for line in json_lines("failures", "--db", database)] == ["truncated"]
     (status,) = json_lines("status", "--db", database)
-    assert (status["photos"], status["done"], status["todo"], status["failed"]) == (5, 4, 0, 1)
+    assert (status["photos"], status["done"], status["todo"], status["failed"]) == (5, 4, 0, {"truncated": 1})
 
     before = content(database)
     (album / "2024").rename(album / "2025")
@@ -85,21 +91,19 @@ def test_a_keyword_written_by_exiftool_costs_no_detection(
     assert "1 in " in turned.split("Speed")[1]
 
 
-def test_a_run_killed_again_and_again_ends_like_an_undisturbed_one(
-    astronaut: Image.Image, tmp_path: Path
-) -> None:
+def test_a_run_killed_again_and_again_ends_like_an_undisturbed_one(astronaut: Image.Image, tmp_path: Path) -> None:
     """Killed at any moment, nothing that was stored is lost, and the end is the same to the last byte."""
     root = tmp_path / "photos"
-    many_photos(root, astronaut, 24)
+    many_photos(root, astronaut, 40)
     faceswarm("index", root, "--db", tmp_path / "undisturbed.db")
     database = tmp_path / "killed.db"
     kept = 0
     for kill in range(8):
         command = subprocess.Popen([*COMMAND, "index", str(root), "--db", str(database)], stderr=subprocess.DEVNULL)
         if kill % 2:  # early, while it starts or scans
-            wait_for(lambda: database.exists() or command.poll() is not None)
+            wait_for(database.exists)
         else:
-            wait_for(lambda: len(crops(database)) > kept or command.poll() is not None)
+            wait_for(partial(has_more_crops, database, kept))
         command.kill()
         command.wait()
         if database.exists() and database.stat().st_size:
@@ -173,7 +177,7 @@ def test_a_slot_that_dies_costs_no_photo(astronaut: Image.Image, tmp_path: Path)
     slots[0].kill()
     assert command.wait(DEADLINE) == 0
     (status,) = json_lines("status", "--db", database)
-    assert (status["done"], status["failed"]) == (16, 0)
+    assert (status["done"], status["failed"]) == (16, {})
 
 
 def test_the_first_faces_are_stored_before_the_folder_is_walked(astronaut: Image.Image, tmp_path: Path) -> None:
@@ -220,12 +224,11 @@ def test_broken_files_cost_themselves_only(shared_data: Path, tmp_path: Path) ->
     faceswarm("index", root, "--db", database)
     (status,) = json_lines("status", "--db", database)
     assert status["todo"] == 0
-    assert status["done"] + status["failed"] == status["photos"] + sum(
-        1 for failure in json_lines("failures", "--db", database) if failure["photo"] is None
-    )
-    assert status["done"] > 150
-    classes = {failure["class"] for failure in json_lines("failures", "--db", database)}
-    assert classes <= {
+    failures = json_lines("failures", "--db", database)
+    assert status["done"] + sum(1 for failure in failures if failure["photo"]) == status["photos"]
+    assert status["files"] >= status["photos"] + sum(status["skipped"].values())
+    assert status["done"] >= 70 and sum(status["failed"].values()) == len(failures) >= 15
+    assert set(status["failed"]) <= {
         "unreadable", "not an image", "truncated", "damaged", "too large", "out of memory", "took too long",
         "decoder crashed",
     }  # fmt: skip

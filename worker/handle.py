@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from os import PathLike
+from typing import Any
 
 from common.imaging.decoder import Decoder, Probe
-from common.imaging.errors import PhotoError
 from common.imaging.encode import crop_face
+from common.imaging.errors import PhotoError
 from common.messages import MAX_FACES, Answer, Changed, FaceFound, Failure, Milliseconds, PhotoJob, PhotoResult
 from common.model import Box
 from common.paths import local_path
@@ -68,10 +69,14 @@ def find_faces(path: str | PathLike[str], *, decoder: Decoder, engine: Engine) -
         assert inside  # the others were dropped above
         faces.append(
             FaceFound(
-                box=tuple(inside),
+                box=inside,
                 score=round(score, 4),
                 landmarks=tuple(
-                    (round(patch.x + x * patch.scale_x, 1), round(patch.y + y * patch.scale_y, 1))
+                    # Landmarks are centres of pixels, half a pixel from their edges, by which patches are placed.
+                    (
+                        round(patch.x + (x + 0.5) * patch.scale_x - 0.5, 1),
+                        round(patch.y + (y + 0.5) * patch.scale_y - 0.5, 1),
+                    )
                     for x, y in description.landmarks.tolist()
                 ),
                 embedding=description.embedding.astype("<f4").tobytes(),
@@ -96,7 +101,7 @@ def _milliseconds(decode: float, detect: float, embed: float, total: float) -> M
 
 def handle(job: PhotoJob, *, decoder: Decoder, engine: Engine, root: str, worker: str) -> Answer:
     """The answer to a job; ``root`` is where this machine has the photos. Whatever the file is, there is an answer."""
-    what = {"photo": job.photo, "recipe": job.recipe, "path": job.path, "attempt": job.attempt, "worker": worker}
+    what: dict[str, Any] = {**job.model_dump(exclude={"v", "type"}), "worker": worker}
     try:
         found = find_faces(local_path(root, job.path), decoder=decoder, engine=engine)
     except PhotoError as error:

@@ -25,6 +25,7 @@ def make_engine(threads: int) -> Engine:
 
 
 def main(descriptor: int) -> None:
+    """Answers one job after the other."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides when we end
     connection = Connection(descriptor)
     try:

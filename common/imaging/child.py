@@ -23,7 +23,7 @@ from common.identity import picture_hash
 from common.imaging.decode import Picture
 from common.imaging.errors import PhotoError
 from common.imaging.formats import HEAD_BYTES, Skip, sniff
-from common.model import Box, PhotoId
+from common.model import Box
 
 MAX_FILE_BYTES = 1 << 30  # a photo of a gigabyte is none
 PR_SET_PDEATHSIG = 1  # linux/prctl.h

@@ -86,7 +86,7 @@ class Picture:
         """The whole picture, scaled so that its long side has this many pixels."""
         factor = long_side / max(self.width, self.height)
         image = self._load(next(divisor for divisor in JPEG_SCALES if factor * divisor <= 1 or divisor == 1))
-        size = tuple(max(round(side * factor), 1) for side in self._stored_size)
+        size = max(round(self._stored_size[0] * factor), 1), max(round(self._stored_size[1] * factor), 1)
         if image.size != size:
             # Triangle when it shrinks (antialiased, half the price), cubic when it is enlarged.
             filter_ = Image.Resampling.BILINEAR if size[0] < image.width else Image.Resampling.BICUBIC

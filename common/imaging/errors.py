@@ -9,7 +9,7 @@ KINDS = {
     "too large": "The picture has more pixels, or the file more bytes, than the limit. See [decode] in config.ini.",
     "out of memory": "Decoding took more memory than the limit. Raise Megabytes under [decode] in config.ini.",
     "took too long": "Decoding took longer than the limit. Raise Seconds under [decode] in config.ini.",
-    "decoder crashed": "The file crashed its decoder. Open and save it in an image editor, or restore it from a backup.",
+    "decoder crashed": "The file crashes its decoder. Save it anew with an image editor, or restore it from a backup.",
     "skipped": "This is no photo that can be searched.",
 }
 # These may be the machine's fault rather than the file's: a second try in a fresh process makes sense.

@@ -13,14 +13,16 @@ VIDEO, NOT_A_PHOTO = "video", "not a photo"
 HEIF, RAW, JPEG_XL, AVIF = (NEEDS.format(name) for name in ("HEIF", "camera RAW", "JPEG XL", "AVIF"))
 
 PHOTO_NAMES = frozenset(
-    "jpg jpeg jpe jfif jps mpo png apng tif tiff bmp dib gif webp avif jp2 j2k j2c jpx ppm pgm pbm pnm heic heif hif jxl"
-    " ico".split()
+    ["jpg", "jpeg", "jpe", "jfif", "jps", "mpo", "png", "apng", "tif", "tiff", "bmp", "dib", "gif", "webp", "avif"]
+    + ["jp2", "j2k", "j2c", "jpx", "ppm", "pgm", "pbm", "pnm", "heic", "heif", "hif", "jxl"]
 )
 RAW_NAMES = frozenset(
-    "3fr arw cr2 cr3 crw dcr dng erf fff iiq k25 kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f".split()
+    ["3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "fff", "iiq", "k25", "kdc", "mef", "mos", "mrw", "nef"]
+    + ["nrw", "orf", "pef", "raf", "raw", "rw2", "rwl", "sr2", "srf", "srw", "x3f"]
 )
 VIDEO_NAMES = frozenset(
-    "3g2 3gp asf avi dv flv m2t m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv r3d rm ts vob webm wmv wtv moi".split()
+    ["3g2", "3gp", "asf", "avi", "dv", "flv", "m2t", "m2ts", "m4v", "mkv", "moi", "mov", "mp4", "mpeg", "mpg", "mts"]
+    + ["mxf", "ogv", "r3d", "rm", "ts", "vob", "webm", "wmv", "wtv"]
 )
 
 # Pillow's name of each format that is opened, and what its files begin with.
@@ -71,11 +73,11 @@ def sniff(head: bytes, name: str) -> str | Skip | None:
     if head[4:8] == b"ftyp":
         return _iso_media(head, extension)
     if head.startswith(b"RIFF"):
-        return {b"WEBP": "WEBP", b"AVI ": Skip(VIDEO)}.get(head[8:12], Skip(NOT_A_PHOTO))
+        return "WEBP" if head[8:12] == b"WEBP" else Skip(VIDEO if head[8:12] == b"AVI " else NOT_A_PHOTO)
     for signature, reason in OTHERS:
         if head.startswith(signature):
             return Skip(reason)
-    if head[6:14] == b"HEAPCCDR" or head[8:10] == b"CR" and head.startswith(FORMATS["TIFF"]):
+    if head[6:14] == b"HEAPCCDR" or (head[8:10] == b"CR" and head.startswith(FORMATS["TIFF"])):
         return Skip(RAW)
     if head.startswith(FORMATS["TIFF"]) and extension in RAW_NAMES:
         return Skip(RAW)

@@ -47,7 +47,7 @@ def walk(root: str, ignore: Iterable[str] = ()) -> Iterator[Listing]:
     while waiting:
         path = waiting.pop()
         listing = Listing("" if path == real_root else path_text(path[len(real_root.rstrip("/")) + 1 :]))
-        folders = []
+        folders: list[str] = []
         try:
             with os.scandir(path) as entries:
                 for entry in entries:

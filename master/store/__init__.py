@@ -92,7 +92,7 @@ class Counts(NamedTuple):
     photos: int  # with at least one file
     todo: int
     done: int
-    failed: int  # photos and unreadable files
+    failed: dict[str, int]  # photos, and files that could not be read, by class
     faces: int
     skipped: dict[str, int]  # files, by reason
 

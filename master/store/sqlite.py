@@ -16,7 +16,7 @@ import psutil
 
 from common.messages import Failure, PhotoResult
 from common.model import Box
-from master.store import Counts, File, Job, Photo, Stored, StoredFace, StoreBusy, StoredFailure, StoreError
+from master.store import Counts, File, Job, Photo, StoreBusy, Stored, StoredFace, StoredFailure, StoreError
 from master.store.ids import face_id
 
 SCHEMA_VERSION = 1
@@ -297,19 +297,24 @@ class SqliteStore:
                 number: int = self._db.execute(query, values).fetchone()[0]
                 return number
 
+            def by_reason(query: str, *values: str) -> dict[str, int]:
+                counted = (
+                    f"WITH reasons (reason) AS ({query}) SELECT reason, count(*) FROM reasons GROUP BY 1 ORDER BY 1"
+                )
+                return dict(self._db.execute(counted, values).fetchall())
+
             return Counts(
                 files=count("SELECT count(*) FROM files"),
                 photos=count("SELECT count(DISTINCT photo) FROM files WHERE photo IS NOT NULL"),
                 todo=count("SELECT count(*) FROM jobs"),
                 done=count(f"SELECT count(*) FROM results WHERE {present.format('results')}", self._recipe),
-                failed=count(f"SELECT count(*) FROM failures WHERE {present.format('failures')}", self._recipe)
-                + count("SELECT count(*) FROM files WHERE error_class IS NOT NULL"),
-                faces=count(f"SELECT count(*) FROM faces WHERE {present.format('faces')}", self._recipe),
-                skipped=dict(
-                    self._db.execute(
-                        "SELECT skipped, count(*) FROM files WHERE skipped IS NOT NULL GROUP BY 1 ORDER BY 1"
-                    ).fetchall()
+                failed=by_reason(
+                    f"SELECT class FROM failures WHERE {present.format('failures')}"
+                    " UNION ALL SELECT error_class FROM files WHERE error_class IS NOT NULL",
+                    self._recipe,
                 ),
+                faces=count(f"SELECT count(*) FROM faces WHERE {present.format('faces')}", self._recipe),
+                skipped=by_reason("SELECT skipped FROM files WHERE skipped IS NOT NULL"),
             )
 
     @contextmanager

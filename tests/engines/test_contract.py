@@ -56,14 +56,13 @@ def test_detection_is_deterministic(engine: Engine, portrait: Pixels, found: lis
 
 
 def test_the_best_comes_first(engine: Engine, astronaut: Image.Image) -> None:
-    """Of a sharp and two blurred copies of a face all are found, ordered by score."""
-    canvas = Image.new("RGB", (1536, 512))
-    for place, side in enumerate([512, 30, 60]):
+    """A face is found before its blurred copy, though that stands first in the picture."""
+    canvas = Image.new("RGB", (1024, 512))
+    for place, side in enumerate([60, 512]):
         canvas.paste(astronaut.resize((side, side)).resize((512, 512), Image.Resampling.BICUBIC), (512 * place, 0))
-    detections = engine.detect(_sized(canvas, engine.detection_side))
-    scores = [detection.score for detection in detections]
-    assert len(scores) >= 2
-    assert scores == sorted(scores, reverse=True)
+    sharp, blurred = engine.detect(_sized(canvas, engine.detection_side))
+    assert sharp.score > blurred.score
+    assert sharp.rectangle.left > blurred.rectangle.left
 
 
 def test_no_face_no_detection(engine: Engine, faceless: Image.Image) -> None:

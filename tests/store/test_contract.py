@@ -89,7 +89,7 @@ def test_a_failure_ends_its_job_and_is_listed(store: Store) -> None:
     assert store.put_failure(failure()) == "stored"
     assert store.jobs(10) == []
     assert [(f.path, f.kind, f.attempts) for f in store.failures()] == [("a.jpg", "truncated", 1)]
-    assert store.counts().failed == 1
+    assert store.counts().failed == {"truncated": 1}
 
 
 def test_a_result_clears_an_earlier_failure(store: Store) -> None:

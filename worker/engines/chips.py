@@ -40,7 +40,7 @@ def cut(patch: Pixels, landmarks: NDArray[np.float64], padding: float) -> Pixels
     cos, sin = math.cos(angle), math.sin(angle)
 
     halvings, margin = 0, 2
-    while side / 2**(halvings + 1) + 1 > CHIP_SIDE:
+    while side / 2 ** (halvings + 1) + 1 > CHIP_SIDE:
         halvings, margin = halvings + 1, 2 * margin + 2
     reach = (abs(cos) + abs(sin)) * abs(side) / 2 + margin
     left, top = max(_rounded(x - reach), 0), max(_rounded(y - reach), 0)
@@ -84,9 +84,7 @@ def _smoothed(values: NDArray[np.uint16], count: int) -> NDArray[np.uint16]:
     return first + fifth + 4 * (second + fourth) + 6 * third
 
 
-def _without_edges(
-    chip: Pixels, patch: tuple[int, int], a: float, b: float, first_x: float, first_y: float
-) -> Pixels:
+def _without_edges(chip: Pixels, patch: tuple[int, int], a: float, b: float, first_x: float, first_y: float) -> Pixels:
     """The chip with every pixel black that lacks one of its four neighbours in the patch; Pillow repeats the edge."""
     rows, columns = patch
     chip_y, chip_x = np.ogrid[:CHIP_SIDE, :CHIP_SIDE]

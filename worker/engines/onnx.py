@@ -48,9 +48,7 @@ class OnnxEngine:
         # Waiting threads of one session would take the processors from the other's.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.enable_mem_pattern = False  # it keeps a plan of the memory for every size of picture ever seen
-        session = partial(
-            onnxruntime.InferenceSession, sess_options=options, providers=["CPUExecutionProvider"]
-        )
+        session = partial(onnxruntime.InferenceSession, sess_options=options, providers=["CPUExecutionProvider"])
         models = load_models()
         self._detector = _loaded(models.detector, session)
         self._encoder = _loaded(models.encoder, session)
@@ -65,9 +63,7 @@ class OnnxEngine:
         found = [(np.empty((0, 4)), np.empty(0, np.float32))]
         for rows, columns in level_sizes(*size):
             wanted = self._value(np.array([1, 3, rows, columns]))
-            level, scores = self._detector.run_with_ort_values(
-                ["level", "scores"], {"picture": level, "size": wanted}
-            )
+            level, scores = self._detector.run_with_ort_values(["level", "scores"], {"picture": level, "size": wanted})
             found.append(windows(scores.numpy(), (rows, columns), size, THRESHOLD))
         boxes, sureness = (np.concatenate(parts) for parts in zip(*found, strict=True))
         kept = best_of_each_face(boxes, sureness)
