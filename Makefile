@@ -5,7 +5,7 @@ DATA   ?= ../shared/data
 UV     := $(or $(shell command -v uv),.uv/bin/uv)
 RUN    := .venv/bin
 
-.PHONY: index test test-fast lint fmt clean bench-photo bench-album bench-detector bench-memory bench-start
+.PHONY: index test test-fast lint fmt clean FORCE
 
 index: .venv/.ready
 	@test -n "$(PHOTOS)" || { echo "Which folder? As in: make index PHOTOS=~/Pictures"; exit 2; }
@@ -27,7 +27,7 @@ fmt: .venv/.ready-dev
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
 
-bench-%: .venv/.ready-dev
+bench-%: .venv/.ready-dev FORCE
 	$(RUN)/python -m bench.$* $(DATA)
 
 clean:

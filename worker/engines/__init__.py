@@ -1,5 +1,7 @@
 """Engines find and describe faces in pixels: the port here, one file for each inference runtime.
 
+What they share is pure and has a file for each idea: pyramid, landmarks, chips, similarity. convert makes the models.
+
 Imported by the worker's slots and by faceswarm's inspect, nobody else. Heavy runtimes are imported inside the
 engine that needs them.
 """
