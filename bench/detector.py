@@ -1,7 +1,8 @@
-"""Our detector against dlib's, and both against the truth: `.venv/bin/python bench/detector.py DIR [--sample N]`.
+"""Our detector against dlib's, and both against the truth: `make bench-detector`.
 
-DIR holds photos and a ground_truth.json with `boxes_xywh` or `nose_points` for each. Takes some seven seconds a photo,
-nearly all of them dlib's. Needs dlib and the weights of face_recognition_models.
+``groups`` of the data holds photos and a ground_truth.json with `boxes_xywh` or `nose_points` for each. Takes some
+seven seconds a photo, nearly all of them dlib's.
+
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ def _listed(boxes: Iterable[tuple[float, str]]) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("data", type=Path)
     parser.add_argument("--sample", type=int, help="only so many of the photos")
     arguments = parser.parse_args()
-    main(arguments.folder, arguments.sample)
+    main(arguments.data / "groups", arguments.sample)

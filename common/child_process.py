@@ -7,6 +7,7 @@ child can be killed at any moment without harm to a shared queue.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -31,7 +32,7 @@ class ChildDied(ChildError):
 
 
 class ChildTooSlow(ChildError):
-    """It was killed at its deadline."""
+    """It was killed at its deadline, or ended itself there with SIGALRM."""
 
 
 class ChildTooLarge(ChildError):
@@ -49,7 +50,8 @@ class ChildProcess:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 # One arena: what a large picture took is given back, instead of staying with each thread.
-                env={**os.environ, "MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"},
+                # The safe path: a file numpy.py in the current folder, which may hold photos, is not run.
+                env={**os.environ, "MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"},
             )
         self._connection = Connection(ours.detach())
         self._watched = psutil.Process(self._process.pid)
@@ -74,7 +76,10 @@ class ChildProcess:
                     raise ChildTooLarge(f"more than {megabytes:.0f} MB")
             return self._connection.recv_bytes()
         except (EOFError, OSError, psutil.NoSuchProcess):
-            raise ChildDied(self._end()) from None
+            exit_code = self._end()
+            if exit_code == -signal.SIGALRM:
+                raise ChildTooSlow("it ended at its own deadline") from None
+            raise ChildDied(exit_code) from None
 
     def _end(self) -> int:
         self._connection.close()

@@ -83,3 +83,14 @@ def _png_parts(data: bytes) -> Iterator[tuple[int, int]]:
             return
         position = end
     yield position, len(data)
+
+
+def png_without_pixels(data: bytes) -> bytes:
+    """A PNG's header and all of its metadata, for whoever wants no more than that."""
+    kept, position = [data[: len(PNG_SIGNATURE)]], len(PNG_SIGNATURE)
+    while position + 12 <= len(data):
+        end = position + 12 + int.from_bytes(data[position : position + 4], "big")
+        if data[position + 4 : position + 8] not in (b"IDAT", b"fdAT"):
+            kept.append(data[position:end])
+        position = end
+    return b"".join(kept)

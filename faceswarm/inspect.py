@@ -80,7 +80,7 @@ def _inspect(path: Path, decoder: Decoder, engine: Engine, draw: Path | None) ->
 def _draw(path: Path, folder: Path, decoder: Decoder, found: Found) -> None:
     probe, pixels = decoder.open(path, min(DRAWN_SIDE, max(found.probe.width, found.probe.height)))
     scale = pixels.shape[1] / probe.width
-    boxes = [Box(*(round(value * scale) for value in face.box)) for face in found.faces]
+    boxes = [Box(*(max(round(value * scale), 1) for value in face.box)) for face in found.faces]
     target = folder / f"{path.name}.faces.jpg"
     target.write_bytes(draw_boxes(pixels, boxes, [f"{face.score:.2f}" for face in found.faces]))
 

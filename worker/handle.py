@@ -47,7 +47,7 @@ def find_faces(path: str | PathLike[str], *, decoder: Decoder, engine: Engine) -
         if box.clipped(probe.width, probe.height):
             boxes.append(box)
             scores.append(detection.score)
-    patches = decoder.patches(boxes, MIN_FACE_SIDE) if boxes else []
+    patches = decoder.patches(boxes, MIN_FACE_SIDE)
     cut = time.perf_counter()
     described = engine.describe(
         [

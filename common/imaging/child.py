@@ -6,7 +6,6 @@ does to this process only.
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import os
 import resource
@@ -26,7 +25,6 @@ from common.imaging.formats import HEAD_BYTES, Skip, sniff
 from common.model import Box
 
 MAX_FILE_BYTES = 1 << 30  # a photo of a gigabyte is none
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Decoding:
@@ -73,13 +71,13 @@ class Decoding:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise PhotoError("not an image", "it is no regular file")
-            head = file.read(HEAD_BYTES)
+            head = os.pread(file.fileno(), HEAD_BYTES, 0)
             format_ = sniff(head, os.fsdecode(os.path.basename(path)))
             if isinstance(format_, Skip):
                 return b"", None, {"skip": format_.reason}
             if status.st_size > MAX_FILE_BYTES:
                 raise PhotoError("too large", f"{status.st_size / 1e6:.0f} MB")
-            data = head + file.readall()
+            data = file.readall()
         return data, format_ or "none", {
             "picture": picture_hash(data),
             "sha256": hashlib.sha256(data).hexdigest(),
@@ -101,14 +99,15 @@ class Decoding:
 def main(descriptor: int) -> None:
     """Answers each request with a list of messages: what it is about, then raw pixels."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides when we end
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # also from the middle of a picture
     warnings.simplefilter("ignore")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the image libraries' own words about broken files
+    if not os.environ.get("FACESWARM_DEBUG"):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the image libraries' own words about broken files
     connection = Connection(descriptor)
     limits = msgpack.unpackb(connection.recv_bytes())
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_DATA, (limits["megabytes"] * 1_000_000,) * 2)
+    _, hardest = resource.getrlimit(resource.RLIMIT_DATA)
+    data = limits["megabytes"] * 1_000_000
+    resource.setrlimit(resource.RLIMIT_DATA, (data if hardest < 0 else min(data, hardest), hardest))
     decoding = Decoding(limits)
     while True:
         try:

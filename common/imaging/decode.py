@@ -9,13 +9,16 @@ from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import AvifImagePlugin, ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
+from common.identity import png_without_pixels
 from common.imaging.errors import PhotoError
 from common.model import ORIENTATIONS, Box
 from common.orientation import SWAPPED, turn, turn_back
 
 Pixels = NDArray[np.uint8]  # [height, width, 3], RGB, upright
+
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # one core is what a slot has; and threads' stacks count as memory
 
 JPEG_SCALES = (8, 4, 2, 1)  # libjpeg decodes at these fractions for less than the whole price
 SPARE_PIXELS = 1.1  # a 6000 px photo is decoded at 1/2 for 1500 px: 1/4 is hardly cheaper, and small faces need 1/2
@@ -57,13 +60,17 @@ class Picture:
         Image.MAX_IMAGE_PIXELS = None  # our own limit is checked below, before anything is decoded
         with _failures():
             image = self._open()
-            self.orientation = _orientation(image)
+            self.orientation = _orientation(image, data)
         # Pillow turns TIFF by itself when it loads; its size is then the upright one already.
         self._stored = 1 if format_ == "TIFF" else self.orientation
         if image.width * image.height > megapixels * 1e6:
             raise PhotoError("too large", f"{image.width} x {image.height} pixels")
-        self._stored_size = image.size
-        self.width, self.height = image.size[::-1] if self._stored in SWAPPED else image.size
+        width, height = image.size
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            # .size is already turned if the tag says so, but not if XMP does; load() turns it for both.
+            width, height = image.tag_v2[256], image.tag_v2[257]
+        self.width, self.height = (height, width) if self.orientation in SWAPPED else (width, height)
+        self._stored_size = (self.width, self.height) if self._stored == 1 else (width, height)
         self._decoded: Image.Image | None = None
         self._divisor = 1
 
@@ -117,7 +124,7 @@ class Picture:
         if self._stored in SWAPPED:
             across, down = down, across
         pixels = image.crop((left, top, right, bottom))
-        if transpose := TRANSPOSES.get(self._stored):
+        if (transpose := TRANSPOSES.get(self._stored)) is not None:  # FLIP_LEFT_RIGHT is 0
             pixels = pixels.transpose(transpose)  # before it is reduced: then the left and top edges stay exact
         factor = int(min(box.width * across, box.height * down) // min_side)
         if factor > 1:
@@ -127,7 +134,7 @@ class Picture:
 
     def _turned(self, image: Image.Image) -> Pixels:
         transpose = TRANSPOSES.get(self._stored)
-        return np.asarray(image.transpose(transpose) if transpose else image)
+        return np.asarray(image if transpose is None else image.transpose(transpose))
 
 
 class _failures:
@@ -147,10 +154,13 @@ class _failures:
         raise PhotoError("damaged") from None
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(image: Image.Image, data: bytes) -> int:
     """EXIF tag 274, 1 where it is missing or makes no sense."""
     try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        if image.format == "PNG":
+            # Its EXIF may follow its pixels, which Pillow would decode, all of them, to get there.
+            image = Image.open(BytesIO(png_without_pixels(data)), formats=["PNG"])
+        orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
     except Exception:
         return 1  # broken EXIF says nothing about the picture, which is shown as it is stored
     return orientation if isinstance(orientation, int) and orientation in ORIENTATIONS else 1
@@ -158,7 +168,7 @@ def _orientation(image: Image.Image) -> int:
 
 def _rgb(image: Image.Image) -> Image.Image:
     """Eight bits of red, green and blue, what is transparent on white."""
-    if image.mode == "RGB":
+    if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode in GREY_LEVELS:
         return Image.fromarray((np.asarray(image) // GREY_LEVELS[image.mode]).astype(np.uint8)).convert("RGB")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -45,6 +46,7 @@ class Decoder:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._opened: tuple[bytes, int, str] | None = None  # path, long side, and the SHA-256 of what was there
         self._start()
 
     def _start(self) -> None:
@@ -79,14 +81,28 @@ class Decoder:
         facts, pixels = self._twice("open", os.fsencode(path), long_side)
         if "skip" in facts:
             raise PhotoError("skipped", facts["skip"])
+        self._opened = os.fsencode(path), long_side, facts["sha256"]
         return _probe(facts), _array(pixels[0], facts["shape"])
 
     def patches(self, boxes: Sequence[Box], min_side: int) -> list[Patch]:
         """The pixels around each box of the picture opened last, as Picture.patches() cuts them.
 
-        ``boxes``: at least one, in pixels of the upright full-size picture. Raises PhotoError.
+        ``boxes``: in pixels of the upright full-size picture, each reaching into it. Raises PhotoError, for crashes,
+        deadline and memory after a second try in a fresh child; OSError if the file is gone by then.
         """
-        facts, pixels = self._ask("patches", [list(box) for box in boxes], min_side)
+        if not boxes:
+            return []
+        request = "patches", [list(box) for box in boxes], min_side
+        try:
+            facts, pixels = self._ask(*request)
+        except PhotoError as error:
+            if error.kind not in RETRIED or self._opened is None:
+                raise
+            path, long_side, sha256 = self._opened
+            again, _ = self._ask("open", path, long_side)
+            if again.get("sha256") != sha256:
+                raise  # another picture by now, to which the boxes do not belong
+            facts, pixels = self._ask(*request)
         return [Patch(_array(data, shape), *place) for data, (shape, *place) in zip(pixels, facts)]
 
     def _twice(self, *request: Any) -> tuple[Any, list[bytes]]:
@@ -111,6 +127,9 @@ class Decoder:
         except ChildError as error:
             self._replace()
             raise _died(error) from None
+        except BaseException:
+            self._replace()  # interrupted: the answer still to come is not the next request's
+            raise
         if kind == "unreadable":
             raise OSError(*answer)
         if answer[0] == "out of memory":
@@ -123,7 +142,7 @@ class Decoder:
 
 
 def _died(error: ChildError) -> PhotoError:
-    if isinstance(error, ChildTooSlow):
+    if isinstance(error, ChildTooSlow) or (isinstance(error, ChildDied) and error.exit_code == -signal.SIGALRM):
         return PhotoError("took too long")
     if isinstance(error, ChildTooLarge):
         return PhotoError("out of memory")

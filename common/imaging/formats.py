@@ -4,6 +4,7 @@ the content leaves it open.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 HEAD_BYTES = 4096  # enough for every signature, and for the first TIFF directory of most raw files
@@ -82,13 +83,20 @@ def sniff(head: bytes, name: str) -> str | Skip | None:
     if head.startswith(FORMATS["TIFF"]) and extension in RAW_NAMES:
         return Skip(RAW)
     for format_, signatures in FORMATS.items():
-        if head.startswith(signatures) and (format_ != "PPM" or head[2:3].isspace()):
+        if head.startswith(signatures) and _no_text(format_, head):
             return format_
     if extension in VIDEO_NAMES:
         return Skip(VIDEO)
     if extension in RAW_NAMES:
         return Skip(RAW)
     return None if extension in PHOTO_NAMES else Skip(NOT_A_PHOTO)
+
+
+def _no_text(format_: str, head: bytes) -> bool:
+    """The signatures of these two are plain letters, so more of the header is looked at."""
+    if format_ == "BMP":
+        return head[14:18] in {bytes([size, 0, 0, 0]) for size in (12, 16, 40, 52, 56, 64, 108, 124)}
+    return format_ != "PPM" or re.match(rb"P\d\s+[\d#]", head) is not None
 
 
 def _iso_media(head: bytes, extension: str) -> str | Skip:
