@@ -2,7 +2,6 @@
 
 ``groups`` of the data holds photos and a ground_truth.json with `boxes_xywh` or `nose_points` for each. Takes some
 seven seconds a photo, nearly all of them dlib's.
-
 """
 
 from __future__ import annotations

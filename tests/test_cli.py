@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from common.config import keys
+from common.model import Box
 from faceswarm.cli import cli
 from faceswarm.exits import Exit
 from tests.cli import faceswarm, json_lines
@@ -95,6 +97,28 @@ def test_inspect_draws_boxes_on_copies(astronaut: Image.Image, tmp_path: Path) -
     with Image.open(copy) as drawn:
         assert drawn.size == (512, 512)
     assert (tmp_path / "a.jpg").read_bytes() == before
+
+
+def test_a_photo_is_searched_upright_whichever_way_it_is_stored(astronaut: Image.Image, tmp_path: Path) -> None:
+    """In all eight EXIF orientations the same box and the same face are found."""
+    page = Image.new("RGB", (700, 560), "grey")
+    page.paste(astronaut, (150, 20))
+    ways = [None, 0, 3, 1, 5, 2, 6, 4]  # Pillow's transpositions that undo orientations 1 to 8
+    photos = []
+    for orientation, way in enumerate(ways, 1):
+        stored = page if way is None else page.transpose(Image.Transpose(way))
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        photos.append(tmp_path / f"{orientation}.png")
+        stored.save(photos[-1], exif=exif)
+    lines = json_lines("inspect", *photos)
+    assert [line["orientation"] for line in lines] == list(range(1, 9))
+    first = lines[0]["faces"][0]
+    for line in lines:
+        assert (line["width"], line["height"]) == (700, 560)
+        (face,) = line["faces"]
+        assert Box(**face["box"]).iou(Box(**first["box"])) > 0.97
+        assert math.dist(face["embedding"], first["embedding"]) < 0.02
 
 
 @pytest.mark.parametrize("name", ["faces", "failures", "status"])
