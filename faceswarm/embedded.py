@@ -33,6 +33,8 @@ class IndexRun:
         self._ignore = [*config.main.ignore_path_for_scanning, str(crops.folder)]
         self._root = str(root)
         store.want(str(recipe))
+        for lost in store.attempts():  # of a run that was killed: they count, since one of their photos may be why
+            store.end_attempt(lost.photo, lost.recipe, lost.attempt, counts=True)
         self._bus = MemoryBus()
         topics = config.kafka
         self._answers = self._bus.reader(topics.image_recognise_result_topic)

@@ -20,13 +20,13 @@ def collect(answer: Answer, *, store: Store, crops: Crops, look_again: Callable[
     StoreError when the disk is full; then nothing of the answer counts, and the photo is dealt again.
     """
     if isinstance(answer, Changed):
-        store.give_back(answer.photo, answer.recipe)
+        store.end_attempt(answer.photo, answer.recipe, answer.attempt, counts=False)
         look_again(answer.path)
         return "changed"
     if isinstance(answer, Failure):
-        return "failed" if store.put_failure(answer) == "stored" else "known"
-    if store.has_result(answer.photo, answer.recipe):
+        return "failed" if store.put([answer]) == ["stored"] else "known"
+    if store.known([(answer.photo, answer.recipe)]):
         return "known"  # its faces differ by a pixel or two from those stored: none of them may be mixed in
     for position, face in enumerate(answer.faces):
         crops.write(face_id(answer.photo, answer.recipe, position), face.crop)
-    return store.put_result(answer)
+    return store.put([answer])[0]

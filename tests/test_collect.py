@@ -54,7 +54,7 @@ def test_a_failure_is_stored(store: SqliteStore, crops: Crops) -> None:
 def test_a_changed_file_is_looked_at_again_and_counts_no_attempt(store: SqliteStore, crops: Crops) -> None:
     """No failure: the path is looked at again, and the attempt does not count."""
     again: list[str] = []
-    store.begin(key("a"), RECIPE)
+    store.begin(key("a"), RECIPE, "w", "1")
     assert collect(changed(), store=store, crops=crops, look_again=again.append) == "changed"
     assert again == ["a.jpg"]
     assert store.jobs(1)[0].attempts == 0

@@ -30,7 +30,7 @@ def test_no_more_jobs_are_under_way_than_there_is_room_for(store: SqliteStore) -
     assert [decode(job) for job in sent] == [
         PhotoJob(photo=key(letter), recipe=RECIPE, path=f"{letter}.jpg", attempt=1) for letter in "ab"
     ]
-    store.put_result(result(key("a")))
+    store.put([result(key("a"))])
     dealer.answered(key("a"), RECIPE)
     dealer.deal()
     assert [job.photo for data in sent[2:] if isinstance(job := decode(data), PhotoJob)] == [key("c")]
@@ -59,7 +59,7 @@ def test_photos_in_hand_at_a_crash_come_last(store: SqliteStore) -> None:
 def test_a_photo_that_never_gets_an_answer_is_given_up(store: SqliteStore) -> None:
     """After MAX_ATTEMPTS without any answer a photo is kept as failed, and the others go on."""
     for _ in range(MAX_ATTEMPTS):
-        store.begin(key("a"), RECIPE)
+        store.begin(key("a"), RECIPE, "w", "1")
     sent: list[bytes] = []
     (failure,) = Dealer(store, sent.append, capacity=10).deal()
     assert (failure.path, failure.kind) == ("a.jpg", "no answer")

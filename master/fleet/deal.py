@@ -28,8 +28,8 @@ class Dealer:
                 continue
             if job.attempts >= MAX_ATTEMPTS:
                 given_up.append(_no_answer(job))
-                self._store.put_failure(given_up[-1])
-            elif attempt := self._store.begin(*key):
+                self._store.put(given_up[-1:])
+            elif attempt := self._store.begin(*key, "embedded", ""):
                 self.in_flight.add(key)
                 self._publish(encode(PhotoJob(photo=job.photo, recipe=job.recipe, path=job.path, attempt=attempt)))
         return given_up

@@ -59,6 +59,43 @@ class Job(NamedTuple):
     recipe: str
     path: str  # one of its files
     attempts: int  # made so far
+    megapixels: float  # of the full-size picture; 0 when its header can't be read
+
+
+class Attempt(NamedTuple):
+    """A job that was given to a worker, and has no answer yet."""
+
+    photo: str
+    recipe: str
+    attempt: int
+    worker: str
+    incarnation: str  # of that worker: another one has forgotten the job
+
+
+class Lane(NamedTuple):
+    """A partition of the job topics, and the worker that reads it."""
+
+    number: int
+    generation: int  # rises with every use of any lane: the lowest was not used for the longest
+    worker: str
+    incarnation: str
+
+
+class Manners(NamedTuple):
+    """How polite a worker is to be to whoever uses its computer."""
+
+    paused: bool = False
+    drain: bool = False  # finish what it has, then end
+    hours: str | None = None  # of the day, the worker's own time: "22-7"
+    max_load: float | None = None  # no new job above this load of the computer, per core
+
+
+class KnownWorker(NamedTuple):
+    """What is kept of a worker by its name, for as long as the store lives."""
+
+    name: str
+    rate: float | None  # seconds a megapixel and slot, as last measured
+    manners: Manners
 
 
 class StoredFace(NamedTuple):
@@ -134,29 +171,72 @@ class Store(Protocol):
         ...
 
     def jobs(self, limit: int) -> list[Job]:
-        """What is to do: fewest attempts first, then oldest first."""
+        """What is to do: fewest attempts first, then the newest file first."""
         ...
 
-    def begin(self, photo: str, recipe: str) -> int | None:
-        """Counts an attempt, before it is made, and returns its number; None if there is no such job any more."""
-        ...
+    def begin(self, photo: str, recipe: str, worker: str, incarnation: str) -> int | None:
+        """Counts an attempt, before it is made; None if there is no such job any more.
 
-    def give_back(self, photo: str, recipe: str) -> None:
-        """Takes back an attempt that was begun and not made."""
-        ...
-
-    def put_result(self, result: PhotoResult) -> Stored:
-        """Keeps a result and its faces (without their crops) and ends its job and failure.
-
-        The first result of (photo, recipe) wins whole: a later one is "known" and changes nothing.
+        Returns the attempt's number, which no other attempt at the job has or had.
         """
         ...
 
-    def put_failure(self, failure: Failure) -> Stored:
-        """Keeps a failure and ends its job; "known" and no change where there is a result."""
+    def attempts(self) -> list[Attempt]:
+        """Every attempt that was begun and neither answered nor ended."""
         ...
 
-    def has_result(self, photo: str, recipe: str) -> bool: ...
+    def end_attempt(self, photo: str, recipe: str, attempt: int, *, counts: bool) -> None:
+        """This attempt will have no answer. ``counts``: it may have been the photo's fault; else it is taken back."""
+        ...
+
+    def known(self, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those of these (photo, recipe) that have a result."""
+        ...
+
+    def put(self, answers: Sequence[PhotoResult | Failure], read: tuple[str, int] | None = None) -> list[Stored]:
+        """Keeps answers, and then that a topic was read up to an offset; says of each answer what became of it.
+
+        A result is kept with its faces (without their crops), and ends its job, its attempts and an earlier failure.
+        The first result of (photo, recipe) wins whole: a later one is "known" and changes nothing. A failure ends its
+        job and attempts, too; it is "known", and changes nothing, where there is a result.
+        """
+        ...
+
+    def offset(self, topic: str) -> int | None:
+        """Up to where a topic was read, as put() was told; None for one never read."""
+        ...
+
+    def begin_epoch(self) -> int:
+        """Makes the caller the master: atomically the highest number so far, and one more."""
+        ...
+
+    def beat(self, epoch: int) -> bool:
+        """The master of this epoch is alive; False if there is a later one, whose work must not be disturbed."""
+        ...
+
+    def mastership(self) -> tuple[int, int]:
+        """The latest epoch, and a number that changes whenever its master beats."""
+        ...
+
+    def lanes(self) -> list[Lane]:
+        """Every lane that was ever used, with its latest use."""
+        ...
+
+    def use_lane(self, lane: Lane) -> None: ...
+
+    def workers(self) -> list[KnownWorker]:
+        """Every worker that was measured, or told its manners, by name."""
+        ...
+
+    def put_rate(self, worker: str, rate: float) -> None: ...
+
+    def put_manners(self, worker: str, manners: Manners) -> None: ...
+
+    def put_note(self, name: str, text: str) -> None:
+        """Keeps a text that the master leaves for the command line, in place of the one of that name."""
+        ...
+
+    def note(self, name: str) -> str | None: ...
 
     def faces(self) -> Iterator[StoredFace]:
         """Every face of the wanted recipe, photo by photo, in the order of their paths."""

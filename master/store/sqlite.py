@@ -16,7 +16,21 @@ import psutil
 
 from common.messages import Failure, PhotoResult
 from common.model import Box
-from master.store import Counts, File, Job, Photo, StoreBusy, Stored, StoredFace, StoredFailure, StoreError
+from master.store import (
+    Attempt,
+    Counts,
+    File,
+    Job,
+    KnownWorker,
+    Lane,
+    Manners,
+    Photo,
+    StoreBusy,
+    Stored,
+    StoredFace,
+    StoredFailure,
+    StoreError,
+)
 from master.store.ids import face_id
 
 SCHEMA_VERSION = 1
@@ -37,10 +51,25 @@ CREATE INDEX files_by_photo ON files (photo) WHERE photo IS NOT NULL;
 CREATE INDEX files_by_skipped ON files (skipped) WHERE skipped IS NOT NULL;
 CREATE INDEX files_by_error ON files (error_class) WHERE error_class IS NOT NULL;
 CREATE TABLE jobs (
-    number INTEGER PRIMARY KEY, photo TEXT NOT NULL REFERENCES photos, recipe TEXT NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0, UNIQUE (photo, recipe)
+    photo TEXT NOT NULL REFERENCES photos, recipe TEXT NOT NULL, mtime_ns INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0, begun INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (photo, recipe)
+) WITHOUT ROWID;
+CREATE INDEX jobs_in_order ON jobs (attempts, mtime_ns DESC, photo);
+CREATE TABLE attempts (
+    photo TEXT NOT NULL, recipe TEXT NOT NULL, attempt INTEGER NOT NULL, worker TEXT NOT NULL,
+    incarnation TEXT NOT NULL, PRIMARY KEY (photo, recipe, attempt),
+    FOREIGN KEY (photo, recipe) REFERENCES jobs ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE TABLE offsets (topic TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE mastership (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, beats INTEGER NOT NULL);
+INSERT INTO mastership VALUES (1, 0, 0);
+CREATE TABLE lanes (
+    number INTEGER PRIMARY KEY, generation INTEGER NOT NULL, worker TEXT NOT NULL, incarnation TEXT NOT NULL
 );
-CREATE INDEX jobs_in_order ON jobs (attempts, number);
+CREATE TABLE workers (
+    name TEXT PRIMARY KEY, rate REAL, paused INTEGER NOT NULL DEFAULT 0, drain INTEGER NOT NULL DEFAULT 0, hours TEXT,
+    max_load REAL
+) WITHOUT ROWID;
 CREATE TABLE results (
     photo TEXT NOT NULL REFERENCES photos, recipe TEXT NOT NULL, worker TEXT NOT NULL, stored_at TEXT NOT NULL,
     decode_ms REAL NOT NULL, detect_ms REAL NOT NULL, embed_ms REAL NOT NULL, total_ms REAL NOT NULL,
@@ -62,12 +91,12 @@ CREATE TABLE failures (
 
 # A photo is to do when it has a file, and neither a result nor a failure of the wanted recipe.
 NEW_JOBS = """
-INSERT OR IGNORE INTO jobs (photo, recipe)
-SELECT photo, :recipe FROM photos
+INSERT OR IGNORE INTO jobs (photo, recipe, mtime_ns)
+SELECT photo, :recipe, max(files.mtime_ns) FROM photos JOIN files USING (photo)
 WHERE {which}
-  AND EXISTS (SELECT 1 FROM files WHERE files.photo = photos.photo)
   AND NOT EXISTS (SELECT 1 FROM results WHERE results.photo = photos.photo AND results.recipe = :recipe)
   AND NOT EXISTS (SELECT 1 FROM failures WHERE failures.photo = photos.photo AND failures.recipe = :recipe)
+GROUP BY photo
 """
 
 
@@ -198,67 +227,149 @@ class SqliteStore:
         with self._lock:
             rows = self._db.execute(
                 "SELECT photo, recipe, (SELECT iif(folder = '', name, folder || '/' || name) FROM files"
-                " WHERE files.photo = jobs.photo LIMIT 1), attempts FROM jobs ORDER BY attempts, number LIMIT ?",
+                " WHERE files.photo = jobs.photo LIMIT 1), attempts, width * height / 1e6"
+                " FROM jobs JOIN photos USING (photo) ORDER BY attempts, mtime_ns DESC, photo LIMIT ?",
                 (limit,),
             ).fetchall()
         return [Job(*row) for row in rows]
 
-    def begin(self, photo: str, recipe: str) -> int | None:
+    def begin(self, photo: str, recipe: str, worker: str, incarnation: str) -> int | None:
         with self._transaction():
             row = self._db.execute(
-                "UPDATE jobs SET attempts = attempts + 1 WHERE photo = ? AND recipe = ? RETURNING attempts",
+                "UPDATE jobs SET attempts = attempts + 1, begun = begun + 1 WHERE photo = ? AND recipe = ? RETURNING begun",
                 (photo, recipe),
             ).fetchone()
-        return row[0] if row else None
-
-    def give_back(self, photo: str, recipe: str) -> None:
-        with self._transaction():
+            if row is None:
+                return None
+            attempt: int = row[0]
             self._db.execute(
-                "UPDATE jobs SET attempts = max(attempts - 1, 0) WHERE photo = ? AND recipe = ?", (photo, recipe)
+                "INSERT INTO attempts VALUES (?, ?, ?, ?, ?)", (photo, recipe, attempt, worker, incarnation)
             )
+        return attempt
 
-    def put_result(self, result: PhotoResult) -> Stored:
-        key = (result.photo, result.recipe)
-        with self._transaction():
-            if self._has_result(*key):
-                return "known"
-            ms = result.ms
-            self._db.execute(
-                "INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (*key, result.worker, _now(), ms.decode, ms.detect, ms.embed, ms.total),
-            )
-            self._db.executemany(
-                "INSERT INTO faces VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (face_id(*key, position), *key, position, *face.box, face.score,
-                     struct.pack("<10f", *(value for point in face.landmarks for value in point)),
-                     face.embedding, face.doubt, face.sharpness)
-                    for position, face in enumerate(result.faces)
-                ],
-            )  # fmt: skip
-            self._db.execute("DELETE FROM failures WHERE photo = ? AND recipe = ?", key)
-            self._db.execute("DELETE FROM jobs WHERE photo = ? AND recipe = ?", key)
-        return "stored"
-
-    def put_failure(self, failure: Failure) -> Stored:
-        key = (failure.photo, failure.recipe)
-        with self._transaction():
-            if self._has_result(*key):
-                return "known"
-            self._db.execute(
-                "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (*key, failure.path, failure.kind, failure.message, failure.attempt, failure.worker, _now()),
-            )
-            self._db.execute("DELETE FROM jobs WHERE photo = ? AND recipe = ?", key)
-        return "stored"
-
-    def has_result(self, photo: str, recipe: str) -> bool:
+    def attempts(self) -> list[Attempt]:
         with self._lock:
-            return self._has_result(photo, recipe)
+            return [Attempt(*row) for row in self._db.execute("SELECT * FROM attempts").fetchall()]
+
+    def end_attempt(self, photo: str, recipe: str, attempt: int, *, counts: bool) -> None:
+        with self._transaction():
+            ended = self._db.execute(
+                "DELETE FROM attempts WHERE photo = ? AND recipe = ? AND attempt = ?", (photo, recipe, attempt)
+            ).rowcount
+            if ended and not counts:
+                self._db.execute(
+                    "UPDATE jobs SET attempts = attempts - 1 WHERE photo = ? AND recipe = ?", (photo, recipe)
+                )
+
+    def known(self, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        with self._lock:
+            return {key for key in keys if self._has_result(*key)}
+
+    def put(self, answers: Sequence[PhotoResult | Failure], read: tuple[str, int] | None = None) -> list[Stored]:
+        with self._transaction():
+            stored = [
+                self._put_result(answer) if isinstance(answer, PhotoResult) else self._put_failure(answer)
+                for answer in answers
+            ]
+            if read:
+                self._db.execute("INSERT OR REPLACE INTO offsets VALUES (?, ?)", read)
+        return stored
+
+    def _put_result(self, result: PhotoResult) -> Stored:
+        key = (result.photo, result.recipe)
+        if self._has_result(*key):
+            return "known"
+        ms = result.ms
+        self._db.execute(
+            "INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (*key, result.worker, _now(), ms.decode, ms.detect, ms.embed, ms.total),
+        )
+        self._db.executemany(
+            "INSERT INTO faces VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (face_id(*key, position), *key, position, *face.box, face.score,
+                 struct.pack("<10f", *(value for point in face.landmarks for value in point)),
+                 face.embedding, face.doubt, face.sharpness)
+                for position, face in enumerate(result.faces)
+            ],
+        )  # fmt: skip
+        self._db.execute("DELETE FROM failures WHERE photo = ? AND recipe = ?", key)
+        self._db.execute("DELETE FROM jobs WHERE photo = ? AND recipe = ?", key)
+        return "stored"
+
+    def _put_failure(self, failure: Failure) -> Stored:
+        key = (failure.photo, failure.recipe)
+        if self._has_result(*key):
+            return "known"
+        self._db.execute(
+            "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (*key, failure.path, failure.kind, failure.message, failure.attempt, failure.worker, _now()),
+        )
+        self._db.execute("DELETE FROM jobs WHERE photo = ? AND recipe = ?", key)
+        return "stored"
 
     def _has_result(self, photo: str, recipe: str) -> bool:
         found = self._db.execute("SELECT 1 FROM results WHERE photo = ? AND recipe = ?", (photo, recipe)).fetchone()
         return found is not None
+
+    def offset(self, topic: str) -> int | None:
+        with self._lock:
+            row = self._db.execute("SELECT next FROM offsets WHERE topic = ?", (topic,)).fetchone()
+        return row[0] if row else None
+
+    def begin_epoch(self) -> int:
+        with self._transaction():
+            row = self._db.execute("UPDATE mastership SET epoch = epoch + 1, beats = 0 RETURNING epoch").fetchone()
+        epoch: int = row[0]
+        return epoch
+
+    def beat(self, epoch: int) -> bool:
+        with self._transaction():
+            beaten = self._db.execute("UPDATE mastership SET beats = beats + 1 WHERE epoch = ?", (epoch,)).rowcount
+        return beaten == 1
+
+    def mastership(self) -> tuple[int, int]:
+        with self._lock:
+            epoch, beats = self._db.execute("SELECT epoch, beats FROM mastership").fetchone()
+        return epoch, beats
+
+    def lanes(self) -> list[Lane]:
+        with self._lock:
+            return [Lane(*row) for row in self._db.execute("SELECT * FROM lanes ORDER BY number").fetchall()]
+
+    def use_lane(self, lane: Lane) -> None:
+        with self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO lanes VALUES (?, ?, ?, ?)", lane)
+
+    def workers(self) -> list[KnownWorker]:
+        with self._lock:
+            rows = self._db.execute("SELECT * FROM workers ORDER BY name").fetchall()
+        return [
+            KnownWorker(name, rate, Manners(bool(paused), bool(drain), hours, max_load))
+            for name, rate, paused, drain, hours, max_load in rows
+        ]
+
+    def put_rate(self, worker: str, rate: float) -> None:
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO workers (name, rate) VALUES (?, ?) ON CONFLICT DO UPDATE SET rate = excluded.rate",
+                (worker, rate),
+            )
+
+    def put_manners(self, worker: str, manners: Manners) -> None:
+        with self._transaction():
+            self._db.execute("INSERT OR IGNORE INTO workers (name) VALUES (?)", (worker,))
+            self._db.execute(
+                "UPDATE workers SET paused = ?, drain = ?, hours = ?, max_load = ? WHERE name = ?", (*manners, worker)
+            )
+
+    def put_note(self, name: str, text: str) -> None:
+        with self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (f"note:{name}", text))
+
+    def note(self, name: str) -> str | None:
+        with self._lock:
+            return self._setting(f"note:{name}") or None
 
     def faces(self) -> Iterator[StoredFace]:
         with self._lock:
