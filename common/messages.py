@@ -6,7 +6,7 @@ together. Recorded messages of every version are decoded for ever by the tests.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgpack
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -34,7 +34,11 @@ class PhotoJob(_Message):
     photo: str  # common.model.PhotoId as text
     recipe: str  # common.model.Recipe as text
     path: str  # below the photo root, common.paths
-    attempt: int  # 1 for the first
+    attempt: int  # told apart by this from every other attempt at the same job
+    worker: str = ""  # for whom it is, and for which of its incarnations: others drop it
+    incarnation: str = ""
+    generation: int = 0  # of the lane: what was written for an earlier user of it is dropped
+    epoch: int = 0  # of the master: what an earlier master wrote is dropped
 
 
 class FaceFound(BaseModel):
@@ -97,8 +101,80 @@ class Changed(_Message):
     worker: str
 
 
+class Held(NamedTuple):
+    """A job that a worker has and has not answered yet."""
+
+    photo: str
+    recipe: str
+    attempt: int
+
+
+class Heartbeat(_Message):
+    """Worker to master, every second: who it is and what it is doing. The first one asks for a lane."""
+
+    type: Literal["heartbeat"] = "heartbeat"
+    worker: str  # its name, by which its speed is remembered
+    incarnation: str  # another one at every start of the worker
+    highest: int = VERSION  # of the messages that it understands
+    architecture: str
+    engine: str
+    recipe: str
+    slots: int  # photos at a time
+    megapixels: float | None = None  # the largest picture that its memory allows
+    rate: float | None = None  # seconds a unit of work (common.model.work) and slot, as measured; None before that
+    load: float | None = None  # of its computer, per core
+    hour: int = 0  # of the day, on its own clock
+    generation: int = 0  # of its lane; 0 while it has none
+    held: tuple[Held, ...] = ()
+    problem: str | None = None  # why it can't work now, in words: it gets no jobs
+    leaving: bool = False  # it holds nothing any more, and this is its last word
+
+
+class GivenBack(_Message):
+    """Worker to master: these jobs were not made, and will not be."""
+
+    type: Literal["given_back"] = "given_back"
+    worker: str
+    incarnation: str
+    jobs: tuple[Held, ...]
+
+
+class LaneGiven(_Message):
+    """Master to worker: read this partition of the job topics, from these offsets on."""
+
+    type: Literal["lane_given"] = "lane_given"
+    worker: str
+    incarnation: str
+    epoch: int
+    lane: int
+    generation: int
+    offsets: dict[str, int]  # by topic
+    samples: tuple[str, ...] = ()  # paths below the photo root, of which at least one must be there
+
+
+class Stop(_Message):
+    """Master to worker: nobody waits for this job any more."""
+
+    type: Literal["stop"] = "stop"
+    worker: str
+    incarnation: str
+    epoch: int
+    job: Held
+
+
+class Leave(_Message):
+    """Master to worker: finish what you have, then end."""
+
+    type: Literal["leave"] = "leave"
+    worker: str
+    incarnation: str
+    epoch: int
+
+
 Answer = PhotoResult | Failure | Changed
-Message = PhotoJob | Answer
+FromWorker = Heartbeat | GivenBack
+Control = LaneGiven | Stop | Leave
+Message = PhotoJob | Answer | FromWorker | Control
 
 _any_message: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 
