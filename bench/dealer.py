@@ -1,7 +1,7 @@
 """The dealer simulated: 1,000 workers of mixed speed, 1,000,000 jobs, 2 % of the workers dying: `make bench-dealer`.
 
 Time is simulated, decisions are real. A worker that dies is noticed after DEAD_SECONDS; its jobs are dealt again.
-Ideal: all work at the throughput of the workers that live, each for as long as it lives, in pieces as small as you like.
+Ideal: all work at the throughput of the workers, each for as long as it lives, in pieces as small as you like.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def simulate(workers: int, jobs: int, seed: int = 1) -> tuple[float, float, floa
     sizes = [min(random_.lognormvariate(2.5, 0.5), 100) for _ in range(jobs)]
     total = sum(map(work, sizes))
     expected = total / sum(1 / rate for rate in rates.values())
-    deaths = {name: random_.uniform(0.1, 0.9) * expected for name in random_.sample(sorted(rates), int(DYING * workers))}
+    dying = random_.sample(sorted(rates), int(DYING * workers))
+    deaths = {name: random_.uniform(0.1, 0.9) * expected for name in dying}
 
     dealer = Dealer()
     for name, rate in rates.items():
@@ -71,7 +72,7 @@ def simulate(workers: int, jobs: int, seed: int = 1) -> tuple[float, float, floa
             dead.add(name)
             heapq.heappush(events, (now + DEAD_SECONDS, 0, "missed", name, None))
         elif what == "missed":
-            dealer.leave(name)
+            dealer.add(dealer.leave(name), first=True)
         elif name not in dead:
             assert task is not None
             held[name].remove(task)

@@ -7,7 +7,6 @@ child can be killed at any moment without harm to a shared queue.
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -32,7 +31,7 @@ class ChildDied(ChildError):
 
 
 class ChildTooSlow(ChildError):
-    """It was killed at its deadline, or ended itself there with SIGALRM."""
+    """It was killed at its deadline."""
 
 
 class ChildTooLarge(ChildError):
@@ -76,10 +75,7 @@ class ChildProcess:
                     raise ChildTooLarge(f"more than {megabytes:.0f} MB")
             return self._connection.recv_bytes()
         except (EOFError, OSError, psutil.NoSuchProcess):
-            exit_code = self._end()
-            if exit_code == -signal.SIGALRM:
-                raise ChildTooSlow("it ended at its own deadline") from None
-            raise ChildDied(exit_code) from None
+            raise ChildDied(self._end()) from None
 
     def _end(self) -> int:
         self._connection.close()

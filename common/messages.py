@@ -73,6 +73,7 @@ class PhotoResult(_Message):
     path: str
     attempt: int
     worker: str
+    megapixels: float = 0.0  # of the full-size picture
     faces: Annotated[tuple[FaceFound, ...], Field(max_length=MAX_FACES)]
     ms: Milliseconds
 

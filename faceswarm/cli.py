@@ -49,7 +49,7 @@ def _known(error: Exception) -> Exit | None:
     from common.config import ConfigError
     from master.store import StoreBusy, StoreError
     from worker.engines.convert import ModelError
-    from worker.session import WorkerError
+    from worker.slots import WorkerError
 
     exits: list[tuple[type[Exception], Exit]] = [
         (ConfigError, Exit.USAGE),

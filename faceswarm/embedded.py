@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 from common.bus.memory import MemoryBus
 from common.config import Config
 from common.imaging.decoder import Decoder, Limits
 from common.imaging.formats import usable_again
-from common.messages import PhotoJob, PhotoResult, decode
 from common.model import Recipe
-from master.collect import collect
+from faceswarm.topics import topics_of
 from master.crops import Crops
-from master.fleet.deal import Dealer
+from master.run import Master
 from master.scan.scan import Scan, Tally, count_files
 from master.store import Store
-from worker.session import Session, Settings
+from worker.session import Session
+from worker.slots import Settings
 
-LOOKAHEAD = 1  # job more than there are slots, so that no slot waits for the master
-ANSWER_SECONDS = 0.2  # between looks at what else is to do, while no answer comes
+ROUND_SECONDS = 0.1  # between looks at what else is to do, while no answer comes
 WORKER = "embedded"
 
 
@@ -28,39 +28,51 @@ class IndexRun:
 
     def __init__(self, root: Path, *, store: Store, crops: Crops, recipe: Recipe, slots: int, config: Config) -> None:
         limits = Limits(**config.decode.model_dump())
-        self._store = store
-        self._crops = crops
         self._ignore = [*config.main.ignore_path_for_scanning, str(crops.folder)]
         self._root = str(root)
         store.want(str(recipe))
         for lost in store.attempts():  # of a run that was killed: they count, since one of their photos may be why
             store.end_attempt(lost.photo, lost.recipe, lost.attempt, counts=True)
-        self._bus = MemoryBus()
-        topics = config.kafka
-        self._answers = self._bus.reader(topics.image_recognise_result_topic)
-        self._dealer = Dealer(
-            store, lambda job: self._bus.publish(topics.image_recognise_topic, job), slots + LOOKAHEAD
-        )
-        self._session = Session(
-            self._bus,
-            self._bus.reader(topics.image_recognise_topic),
-            topics.image_recognise_result_topic,
-            Settings(self._root, WORKER, limits),
-            slots,
-        )
+        self.backlog = store.counts().todo  # photos known and to do before this run
         self._decoder = Decoder(limits)
         self._scan = Scan(self._root, store=store, decoder=self._decoder, ignore=self._ignore, usable=usable_again())
+        bus, topics = MemoryBus(), topics_of(config)
+        self.master = Master(
+            store,
+            bus,
+            topics,
+            crops=crops,
+            recipe=str(recipe),
+            look_again=self._scan.look_again,
+            now=time.monotonic(),
+        )
+        self._session = Session(
+            bus,
+            topics,
+            Settings(self._root, WORKER, limits),
+            recipe=str(recipe),
+            engine="onnx",
+            slots=slots,
+        )
         self.stopped = False  # stop() was called
         self._scan_error: BaseException | None = None
-        self.backlog = store.counts().todo  # photos known and to do before this run
         self.total: int | None = None  # files below the root, once counted
-        self.done = 0  # photos with a result
-        self.faces = 0
-        self.failed = 0  # photos
 
     @property
     def tally(self) -> Tally:
         return self._scan.tally
+
+    @property
+    def done(self) -> int:
+        return self.master.done
+
+    @property
+    def faces(self) -> int:
+        return self.master.faces
+
+    @property
+    def failed(self) -> int:
+        return self.master.failed
 
     def stop(self) -> None:
         """Asks run() to end as soon as the photos in hand are finished. For any thread, or a signal handler."""
@@ -70,45 +82,30 @@ class IndexRun:
     def run(self) -> None:
         """Returns when everything is done, or stop() was called.
 
-        Raises StoreError when the database or the crops can't be written, WorkerError when no engine
-        starts. In every case what was stored is kept, and the next run goes on from there.
+        Raises StoreError when the database or the crops can't be written, WorkerError when no engine starts. In every
+        case what was stored is kept, and the next run goes on from there.
         """
         scanning = threading.Thread(target=self._scanning, name="scan", daemon=True)
         counting = threading.Thread(target=self._counting, name="count", daemon=True)
         try:
             scanning.start()
             counting.start()
-            while True:
+            while not self.stopped:
                 scanned = not scanning.is_alive()
-                if self._scan_error:
-                    raise self._scan_error
+                if self._scan_error or self._session.error:
+                    raise self._scan_error or self._session.error  # type: ignore[misc]
                 if scanned:
                     self._scan.drain()
-                if not self.stopped:
-                    self.failed += len(self._dealer.deal())
-                if not self._dealer.in_flight and (scanned or self.stopped):
+                self.master.round(time.monotonic(), ROUND_SECONDS)
+                if scanned and self.master.idle:
                     return
-                self._collect()
         finally:
             self._scan.stop()
             scanning.join()
             self._session.stop()
+            if not self._session.error and not self._scan_error:
+                self.master.round(time.monotonic(), 0, deal=False)  # what was finished while we stopped
             self._decoder.close()
-
-    def _collect(self) -> None:
-        if (record := self._answers.read(ANSWER_SECONDS)) is None:
-            if self._session.error:
-                raise self._session.error
-            return
-        answer = decode(record.value)
-        assert not isinstance(answer, PhotoJob)
-        outcome = collect(answer, store=self._store, crops=self._crops, look_again=self._scan.look_again)
-        self._dealer.answered(answer.photo, answer.recipe)
-        if outcome == "stored" and isinstance(answer, PhotoResult):
-            self.done += 1
-            self.faces += len(answer.faces)
-        elif outcome == "failed":
-            self.failed += 1
 
     def _scanning(self) -> None:
         try:

@@ -22,13 +22,19 @@ class Figures(Protocol):
 
     total: int | None  # files below the root, once counted
     backlog: int  # photos known and to do when the run began
-    done: int
-    faces: int
-    failed: int
     stopped: bool
 
     @property
     def tally(self) -> Tally: ...
+
+    @property
+    def done(self) -> int: ...
+
+    @property
+    def faces(self) -> int: ...
+
+    @property
+    def failed(self) -> int: ...
 
 
 def time_to_go(figures: Figures, rate: float) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from common.messages import Changed, FaceFound, Failure, Milliseconds, PhotoResult
+from common.messages import Changed, FaceFound, Failure, Heartbeat, Held, LaneGiven, Milliseconds, PhotoResult
 from common.model import Box
 from master.store import File, Photo
 
@@ -45,6 +45,13 @@ def result(photo: str = key("a"), *faces: FaceFound, worker: str = "w", path: st
 def failure(photo: str = key("a"), kind: str = "truncated", path: str = "a.jpg") -> Failure:
     """A worker's answer that says why there is none."""
     return Failure(photo=photo, recipe=RECIPE, path=path, attempt=1, worker="w", kind=kind, message="Half of it.")
+
+
+HEARTBEAT = Heartbeat(
+    worker="pi", incarnation="1", architecture="armv7l", engine="onnx", recipe=RECIPE, slots=1, rate=1.5,
+    generation=3, held=(Held(key("a"), RECIPE, 2),),
+)  # fmt: skip
+LANE = LaneGiven(worker="pi", incarnation="1", epoch=4, lane=2, generation=3, offsets={"jobs": 17}, samples=("a.jpg",))
 
 
 def changed(photo: str = key("a"), path: str = "a.jpg") -> Changed:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from common.identity import PNG_SIGNATURE, picture_hash
 
-SIDE = 24
+SIDE = 56  # 4 x 4 blocks of 16 pixels: all eight restart markers
 JPEG_KINDS: dict[str, dict[str, object]] = {
     "baseline": {},
     "progressive": {"progressive": True},
@@ -133,7 +133,7 @@ def test_the_jpegs_have_what_the_tests_are_about() -> None:
     counts = {kind: [marker for marker, _ in jpeg_places(jpeg)].count(0xDA) for kind, jpeg in JPEGS.items()}
     assert counts["baseline"] == 1
     assert counts["progressive"] > 5
-    assert b"\xff\xd0" in JPEGS["with restart markers"]
+    assert all(bytes([0xFF, marker]) in JPEGS["with restart markers"] for marker in range(0xD0, 0xD8))
     assert all(b"\xff\x00" in jpeg for jpeg in JPEGS.values())
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.messages import Message, MessageError, PhotoJob, decode, encode
-from tests.builders import RECIPE, changed, face, failure, key, result
+from common.messages import GivenBack, Leave, Message, MessageError, PhotoJob, Stop, decode, encode
+from tests.builders import HEARTBEAT, LANE, RECIPE, changed, face, failure, key, result
 
 GOLDEN = Path(__file__).parent / "golden"
 JOB = PhotoJob(photo=key("a", 6), recipe=RECIPE, path="Oma/1.jpg", attempt=2)
@@ -17,6 +17,11 @@ EXAMPLES: dict[str, Message] = {
     "photo_result": result(key("a"), face(), face(50)),
     "failure": failure(),
     "changed": changed(),
+    "heartbeat": HEARTBEAT,
+    "given_back": GivenBack(worker="pi", incarnation="1", jobs=HEARTBEAT.held),
+    "lane_given": LANE,
+    "stop": Stop(worker="pi", incarnation="1", epoch=4, job=HEARTBEAT.held[0]),
+    "leave": Leave(worker="pi", incarnation="1", epoch=4),
 }
 
 

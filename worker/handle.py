@@ -101,7 +101,7 @@ def _milliseconds(decode: float, detect: float, embed: float, total: float) -> M
 
 def handle(job: PhotoJob, *, decoder: Decoder, engine: Engine, root: str, worker: str) -> Answer:
     """The answer to a job; ``root`` is where this machine has the photos. Whatever the file is, there is an answer."""
-    what: dict[str, Any] = {**job.model_dump(exclude={"v", "type"}), "worker": worker}
+    what: dict[str, Any] = {**job.model_dump(include={"photo", "recipe", "path", "attempt"}), "worker": worker}
     try:
         found = find_faces(local_path(root, job.path), decoder=decoder, engine=engine)
     except PhotoError as error:
@@ -114,7 +114,7 @@ def handle(job: PhotoJob, *, decoder: Decoder, engine: Engine, root: str, worker
         return Failure(**what, kind="unreadable", message=unreadable(error))
     if str(found.probe.photo) != job.photo:
         return Changed(**what)
-    return PhotoResult(**what, faces=found.faces, ms=found.ms)
+    return PhotoResult(**what, megapixels=found.probe.width * found.probe.height / 1e6, faces=found.faces, ms=found.ms)
 
 
 def unreadable(error: OSError) -> str:

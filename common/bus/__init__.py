@@ -5,7 +5,30 @@ May be imported by everyone; only faceswarm chooses the transport.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
+
+
+class BusUnavailable(Exception):
+    """The transport can't be reached now."""
+
+
+class Topic(NamedTuple):
+    """A topic as it is to be."""
+
+    name: str
+    partitions: int
+    retention_seconds: int
+    max_message_bytes: int
+
+
+class TopicNames(NamedTuple):
+    """What master and workers call their topics."""
+
+    jobs: str  # a partition for each lane
+    results: str
+    workers: str  # only workers write here
+    control: str  # only the master writes here
 
 
 class Record(NamedTuple):
@@ -30,14 +53,25 @@ class Bus(Protocol):
     """
 
     def publish(self, topic: str, value: bytes, partition: int = 0) -> None:
-        """Hands a message over; it is durable only when flush() has returned.
+        """Hands a message over; it is durable only when flush() has said so.
 
         Messages of one publisher to one partition arrive in the order given.
         """
         ...
 
-    def flush(self) -> None:
-        """Returns when everything published before is as durable as the transport makes it."""
+    def flush(self, timeout: float = 10.0) -> bool:
+        """Whether everything published before is as durable as the transport makes it, waiting up to so many seconds.
+
+        If not, it is still on its way, and nothing of it is lost as long as the process lives.
+        """
+        ...
+
+    def ensure(self, topics: Sequence[Topic]) -> None:
+        """Makes the topics that are not there, and the partitions that are missing. Raises BusUnavailable."""
+        ...
+
+    def end(self, topic: str, partition: int = 0) -> int:
+        """The offset that the next message of a partition will have. Raises BusUnavailable."""
         ...
 
     def reader(self, topic: str, partition: int = 0, offset: int | None = None) -> Reader:

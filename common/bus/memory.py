@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 
-from common.bus import Record
+from common.bus import Record, Topic
 
 
 class MemoryBus:
@@ -22,8 +23,16 @@ class MemoryBus:
     def publish(self, topic: str, value: bytes, partition: int = 0) -> None:
         self._partition(topic, partition).append(value)
 
-    def flush(self) -> None:
-        pass
+    def flush(self, timeout: float = 10.0) -> bool:
+        return True
+
+    def ensure(self, topics: Sequence[Topic]) -> None:
+        pass  # a partition is there as soon as somebody names it
+
+    def end(self, topic: str, partition: int = 0) -> int:
+        found = self._partition(topic, partition)
+        with found.arrived:
+            return found.first + len(found.values)
 
     def reader(self, topic: str, partition: int = 0, offset: int | None = None) -> MemoryReader:
         return MemoryReader(self._partition(topic, partition), offset)

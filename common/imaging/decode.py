@@ -161,6 +161,8 @@ def _orientation(image: Image.Image, data: bytes) -> int:
             # Its EXIF may follow its pixels, which Pillow would decode, all of them, to get there.
             image = Image.open(BytesIO(png_without_pixels(data)), formats=["PNG"])
         orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
+    except MemoryError:
+        raise  # it may have one
     except Exception:
         return 1  # broken EXIF says nothing about the picture, which is shown as it is stored
     return orientation if isinstance(orientation, int) and orientation in ORIENTATIONS else 1

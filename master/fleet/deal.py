@@ -15,7 +15,9 @@ from typing import NamedTuple
 
 from common.model import work
 
-LOOKAHEAD_SECONDS = 1.0  # a worker gets its next job this long before it is expected to need it: the round trip is hidden
+LOOKAHEAD_SECONDS = (
+    1.0  # a worker gets its next job this long before it is expected to need it: the round trip is hidden
+)
 HEDGE_FACTOR = 1.5  # a job is done twice if its end is further away than so many times what it would take the other
 OVERDUE_FACTOR = 0.5  # what is overdue is expected to take so much more of the time that it has taken already
 AGAIN_SECONDS = 0.2  # a worker that got nothing is looked at again after this time
@@ -91,11 +93,10 @@ class Dealer:
         self.changed(hand.name)
 
     def leave(self, name: str) -> list[Task]:
-        """A worker is gone. Returns the tasks that nobody has any more; they are first in the queue again."""
+        """A worker is gone. Returns the tasks that nobody has any more."""
         lost = [flight.task for flight in list(self.hands[name].flights) if self.land(name, flight.task)]
         del self.hands[name]
         self.changed()
-        self.add(lost, first=True)
         return lost
 
     def changed(self, name: str | None = None) -> None:

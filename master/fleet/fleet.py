@@ -25,6 +25,7 @@ from master.store import Attempt, KnownWorker, Lane, Manners, Store
 
 DEAD_SECONDS = 10.0  # without a heartbeat; ten of them
 LOST_SECONDS = 5.0  # a job that its worker does not name for so long after it was sent never arrived
+REFILL_SECONDS = 0.5  # between looks into the store for more
 QUEUE = 2000  # jobs in memory; the rest waits in the store
 MAX_ATTEMPTS = 5  # without any answer: the photo may be what ends the workers, or it was there at five power cuts
 
@@ -63,6 +64,7 @@ class Fleet:
         self._lane_offsets = lane_offsets
         self._dead_seconds = dead_seconds
         self._started = now
+        self._refilled = float("-inf")
         self.dealer = Dealer()
         self.members: dict[str, Member] = {}
         self._tasks: dict[tuple[str, str], Task] = {}
@@ -118,11 +120,10 @@ class Fleet:
             if attempt.worker != beat.worker:
                 continue
             del self._inherited[key]
-            task = self._tasks.get(key[:2])
-            if attempt.incarnation == beat.incarnation and task:
+            if attempt.incarnation == beat.incarnation:
                 # It has it still, or its answer is on the way: nothing is dealt twice.
                 member.sent[key[:2]] = (attempt.attempt, now)
-                self._take_from_queue(task)
+                task = self._tasks.setdefault(key[:2], Task(key[:2], "", 0.0))
                 self.dealer.fly(beat.worker, task, now)
             else:
                 self._end(attempt, counts=True)
@@ -199,7 +200,15 @@ class Fleet:
         del member.sent[key]
         task = self._tasks.get(key)
         if task and self.dealer.land(member.beat.worker, task):
-            self.dealer.add([task], first=True)
+            self._again([task])
+
+    def _again(self, tasks: list[Task]) -> None:
+        """Nobody has these any more: they are next. Those of an earlier master are read from the store."""
+        for task in tasks:
+            if task.path:
+                self.dealer.add([task], first=True)
+            else:
+                del self._tasks[task.key]
 
     def _lose(self, name: str, now: float, counts: bool = True) -> None:
         member = self.members.pop(name)
@@ -208,7 +217,7 @@ class Fleet:
             self._end(Attempt(*key, attempt, name, member.beat.incarnation), counts=counts)
         if member.beat.rate is not None:
             self._store.put_rate(name, member.beat.rate)
-        self.dealer.leave(name)
+        self._again(self.dealer.leave(name))
 
     def _end(self, attempt: Attempt, counts: bool) -> None:
         self._store.end_attempt(attempt.photo, attempt.recipe, attempt.attempt, counts=counts)
@@ -268,24 +277,26 @@ class Fleet:
         return given_up
 
     def _refill(self, now: float) -> None:
-        if len(self.dealer.queue) >= QUEUE // 2:
+        if len(self.dealer.queue) >= QUEUE // 2 or now < self._refilled + REFILL_SECONDS:
             return
+        self._refilled = now
         wanted = QUEUE + len(self._tasks)
         jobs = self._store.jobs(wanted)
         inherited = {key[:2] for key in self._inherited}
         new = []
         for job in jobs:
             key = (job.photo, job.recipe)
-            if key not in self._tasks:
-                task = self._tasks[key] = Task(key, job.path, job.megapixels, job.attempts)
-                if key not in inherited:
-                    new.append(task)
+            if key not in self._tasks and key not in inherited:
+                self._tasks[key] = Task(key, job.path, job.megapixels, job.attempts)
+                new.append(self._tasks[key])
         self.dealer.more = len(jobs) == wanted
         self.dealer.add(new)
 
     def _give_up(self) -> list[Failure]:
         given_up = []
-        for task in [task for task in self.dealer.queue if task.attempts >= MAX_ATTEMPTS or self._found_by_nobody(task)]:
+        for task in [
+            task for task in self.dealer.queue if task.attempts >= MAX_ATTEMPTS or self._found_by_nobody(task)
+        ]:
             lost = task.attempts >= MAX_ATTEMPTS
             self._take_from_queue(task)
             del self._tasks[task.key]
