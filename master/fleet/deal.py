@@ -163,7 +163,8 @@ class Dealer:
         rate, slots, ends = self._rate(hand), [now] * hand.slots, []
         for position, flight in enumerate(hand.flights):
             if position < hand.slots:
-                flight.begun = flight.begun or now
+                if flight.begun is None:
+                    flight.begun = now
                 end = flight.begun + flight.task.work * rate
                 if end < now:
                     end = now + (now - flight.begun) * OVERDUE_FACTOR
