@@ -37,7 +37,7 @@ class Kafka(_Section):
 class Mongo(_Section):
     """[mongo]: the database of a swarm."""
 
-    uri: str = Field("mongodb://localhost:27017", alias="Uri")
+    uri: str | None = Field(None, alias="Uri")
     image_db: str = Field("image-recognition_test", alias="ImageDb")
 
 

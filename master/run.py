@@ -54,7 +54,7 @@ class Master:
         self._topics = topics
         self._crops = crops
         self._look_again = look_again
-        self._epoch = store.begin_epoch()
+        self.epoch = store.begin_epoch()
         self._beaten = now
         self._lanes = LANES
         self._ensure()
@@ -62,7 +62,7 @@ class Master:
         self._answers = bus.reader(topics.results, offset=store.offset(topics.results) or 0)
         self.fleet = Fleet(
             store,
-            epoch=self._epoch,
+            epoch=self.epoch,
             recipe=recipe,
             now=now,
             send_job=self._send_job,
@@ -103,7 +103,7 @@ class Master:
         master goes on from there.
         """
         if now - self._beaten >= BEAT_SECONDS:
-            if not self._store.beat(self._epoch):
+            if not self._store.beat(self.epoch):
                 raise Superseded
             self._beaten = now
         while (record := self._words.read(0)) is not None:

@@ -73,6 +73,7 @@ class Session:
         self._problem: str | None = None
         self._ending = False  # no new job is begun
         self._ended = threading.Event()
+        self.done = 0  # photos answered
         self.error: WorkerError | None = None
         self._slots = [Slot(settings) for _ in range(slots)]
         loops: list[Callable[[], None]] = [self._beat, self._listen, self._take]
@@ -211,6 +212,7 @@ class Session:
                 self._bus.publish(self._topics.results, answer)
                 while not self._bus.flush() and not self._ended.is_set():
                     pass  # the broker is away: the result stays ours, and so does the job, until it is back
+                self.done += 1
             with self._lock:
                 if job in self._jobs and (answer is not None or job.stopped):
                     self._jobs.remove(job)

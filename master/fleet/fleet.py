@@ -342,6 +342,29 @@ class Fleet:
             ),
         )
 
+    def portrait(self, now: float) -> list[dict[str, object]]:
+        """The workers that are there, for `faceswarm status`."""
+        total = sum(hand.slots / hand.rate for hand in self.dealer.hands.values() if hand.rate and hand.accepts)
+        rows: list[dict[str, object]] = []
+        for name, member in sorted(self.members.items()):
+            beat, hand = member.beat, self.dealer.hands[name]
+            share = hand.slots / hand.rate / total if hand.rate and hand.accepts and total else 0.0
+            rows.append(
+                {
+                    "worker": name,
+                    "architecture": beat.architecture,
+                    "engine": beat.engine,
+                    "slots": beat.slots,
+                    "rate": hand.rate,
+                    "share": round(share, 3),
+                    "in_flight": len(member.sent),
+                    "silent_seconds": round(now - member.heard, 1),
+                    "accepts": hand.accepts,
+                    "problem": beat.problem,
+                }
+            )
+        return rows
+
     @property
     def idle(self) -> bool:
         """Nothing is to do that is known here, and nobody holds anything."""
