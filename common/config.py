@@ -122,3 +122,8 @@ def load(file: Path | None, environment: Mapping[str, str] = os.environ) -> Conf
         what = "is not a known key" if first["type"] == "extra_forbidden" else first["msg"].lower()
         source = f"{file}: " if file else ""
         raise ConfigError(f"{source}{place} {what}; docs/configuration.md lists every key") from error
+
+
+def masked(text: str) -> str:
+    """The same text without the password of a URI in it."""
+    return re.sub(r"(://[^:/@]+:)[^@]*@", r"\1***@", text)

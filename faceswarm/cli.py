@@ -13,7 +13,7 @@ from faceswarm.exits import CommandError, Exit
 
 if TYPE_CHECKING:
     from common.config import Config
-    from master.store.sqlite import SqliteStore
+    from master.store import Store
 
 FileArgument = click.Path(path_type=Path)
 
@@ -101,10 +101,16 @@ def _database(config: Config, db: Path | None) -> Path:
     return db or config.store.database or platformdirs.user_data_path("faceswarm") / "faceswarm.db"
 
 
-def _open_store(ctx: click.Context, db: Path | None) -> SqliteStore:
+def _open_store(ctx: click.Context, db: Path | None) -> Store:
+    """The swarm's database if one is configured and --db names no file, else the file."""
+    config = _config(ctx)
+    if config.mongo.uri and not db:
+        from master.store.mongo import MongoStore
+
+        return MongoStore(config.mongo.uri, config.mongo.image_db)
     from master.store.sqlite import SqliteStore
 
-    file = _database(_config(ctx), db)
+    file = _database(config, db)
     if not file.exists():
         raise CommandError(Exit.DATABASE, f"There is no database {file} yet. `faceswarm index FOLDER` makes it.")
     return SqliteStore(file)
@@ -112,6 +118,15 @@ def _open_store(ctx: click.Context, db: Path | None) -> SqliteStore:
 
 def _crops_folder(config: Config, database: Path) -> Path:
     return config.main.cropped_faces_path or database.with_name(database.stem + "-crops")
+
+
+def _places(config: Config, db: Path | None) -> tuple[str, Path]:
+    """Where the database is, without its password, and where the crops are."""
+    from common.config import masked
+
+    database = _database(config, db)
+    swarm = config.mongo.uri and not db
+    return masked(config.mongo.uri or "") if swarm else str(database), _crops_folder(config, database)
 
 
 @cli.command()
@@ -191,8 +206,7 @@ def status(ctx: click.Context, db: Path | None, as_json: bool) -> None:
     """
     from faceswarm.listings import show_status
 
-    store = _open_store(ctx, db)
-    show_status(store, store.file, _crops_folder(_config(ctx), store.file), as_json)
+    show_status(_open_store(ctx, db), *_places(_config(ctx), db), as_json)
 
 
 @cli.command()
@@ -206,8 +220,8 @@ def report(ctx: click.Context, folder: Path, db: Path | None) -> None:
     """
     from faceswarm.report import write_report
 
-    store = _open_store(ctx, db)
-    click.echo(f"Open {write_report(store, _crops_folder(_config(ctx), store.file), folder)} in a browser.")
+    _, crops = _places(_config(ctx), db)
+    click.echo(f"Open {write_report(_open_store(ctx, db), crops, folder)} in a browser.")
 
 
 @cli.command()
@@ -224,3 +238,111 @@ def doctor(ctx: click.Context, db: Path | None, as_json: bool) -> None:
     config = _config(ctx)
     database = _database(config, db)
     ctx.exit(examine(database, _crops_folder(config, database), as_json))
+
+
+health_option = click.option(
+    "--health",
+    type=FileArgument,
+    metavar="FILE",
+    help="A small file to be written every second, for `faceswarm health`.",
+)
+log_option = click.option("--json-logs", is_flag=True, help="Write logs as JSON lines.")
+
+
+@cli.command()
+@health_option
+@log_option
+@click.pass_context
+def master(ctx: click.Context, health: Path | None, json_logs: bool) -> None:
+    """Scan the photo root and deal its photos to the workers of a swarm, until stopped.
+
+    Example: faceswarm --config config.ini master
+    """
+    from faceswarm.logs import set_up
+    from faceswarm.master import run_master
+
+    set_up(json_logs)
+    ctx.exit(run_master(_config(ctx), health))
+
+
+@cli.command()
+@click.option("--name", help="By which the master remembers this worker's speed; by default the computer's name.")
+@click.option("--slots", type=click.IntRange(1, 256), help="Photos at a time; by default one for each core.")
+@health_option
+@log_option
+@click.pass_context
+def worker(ctx: click.Context, name: str | None, slots: int | None, health: Path | None, json_logs: bool) -> None:
+    """Search photos for the master of a swarm, until stopped.
+
+    Example: faceswarm --config config.ini worker --slots 2
+    """
+    from faceswarm.logs import set_up
+    from faceswarm.worker import run_worker
+
+    set_up(json_logs)
+    ctx.exit(run_worker(_config(ctx), name, slots, health))
+
+
+@cli.command()
+@click.argument("name", required=False)
+@click.option("--pause/--resume", default=None, help="Give it no jobs, or jobs again.")
+@click.option("--drain", is_flag=True, help="Let it finish what it has, then end.")
+@click.option("--hours", help='Give it jobs only within these hours of its day: "22-7"; "always" for all.')
+@click.option("--max-load", type=float, help="Give it no jobs above this load of its computer, per core; 0 for any.")
+@json_option
+@click.pass_context
+def workers(
+    ctx: click.Context,
+    name: str | None,
+    pause: bool | None,
+    drain: bool,
+    hours: str | None,
+    max_load: float | None,
+    as_json: bool,
+) -> None:
+    """Show the workers of a swarm, or set how polite one is to be.
+
+    Example: faceswarm workers old-laptop --hours 22-7
+    """
+    from faceswarm.workers import list_workers, set_manners
+
+    store = _open_store(ctx, None)
+    if name is None:
+        list_workers(store, as_json)
+    else:
+        set_manners(store, name, pause, drain, hours, max_load)
+
+
+@cli.command()
+@click.argument("file", type=FileArgument)
+@click.pass_context
+def health(ctx: click.Context, file: Path) -> None:
+    """Check that a master or worker lives, by the file that it was told to write.
+
+    Example: faceswarm health /tmp/worker.health
+    """
+    from faceswarm.health import check
+
+    exit_code, message = check(file)
+    click.echo(message, err=exit_code != Exit.OK)
+    ctx.exit(exit_code)
+
+
+@cli.command()
+@click.argument("action", type=click.Choice(["show", "check"]))
+@click.pass_context
+def config(ctx: click.Context, action: str) -> None:
+    """Show the configuration as it is in force, without passwords, or only check it.
+
+    Example: faceswarm --config config.ini config show
+    """
+    from common.config import keys, masked
+
+    loaded = _config(ctx)
+    for section, key, variable in keys() if action == "show" else []:
+        values = getattr(loaded, section).model_dump(by_alias=True)
+        click.echo(
+            f"[{section}] {key} = {masked(str(values[key] if values[key] not in (None, ()) else ''))}   {variable}"
+        )
+    if action == "check":
+        click.echo("The configuration is right.")

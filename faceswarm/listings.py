@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from common.model import PhotoId
+from faceswarm.workers import known_workers, show_workers
 from master.store import Store
 
 
@@ -47,17 +48,20 @@ def list_failures(store: Store, as_json: bool) -> None:
         click.echo("No photo has failed.")
 
 
-def show_status(store: Store, database: Path, crops: Path, as_json: bool) -> None:
+def show_status(store: Store, database: str, crops: Path, as_json: bool) -> None:
     """Prints the figures of the whole store."""
     counts = store.counts()
     if as_json:
-        click.echo(json.dumps({**counts._asdict(), "database": str(database), "crops": str(crops)}))
+        line = {**counts._asdict(), "workers": known_workers(store), "database": database, "crops": str(crops)}
+        click.echo(json.dumps(line))
         return
     click.echo(f"Photos    {counts.photos:,} in {counts.files:,} files")
     click.echo(f"Done      {counts.done:,} with {counts.faces:,} faces")
     click.echo(f"To do     {counts.todo:,}")
     click.echo(f"Failed    {by_reason(counts.failed)}{'   (`faceswarm failures` lists them)' if counts.failed else ''}")
     click.echo(f"Skipped   {by_reason(counts.skipped)}")
+    if workers := known_workers(store):
+        show_workers(workers, counts.todo)
     click.echo(f"Database  {database}")
     click.echo(f"Crops     {crops}")
 

@@ -67,7 +67,7 @@ class Decoding:
 
     def _read(self, path: bytes) -> tuple[bytes, str | None, dict[str, Any]]:
         # Without O_NONBLOCK the open of a pipe would wait for somebody to write into it.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
+        with open(path, "rb", buffering=0, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise PhotoError("not an image", "it is no regular file")

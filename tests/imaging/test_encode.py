@@ -23,11 +23,11 @@ def decoded(jpeg: bytes) -> Pixels:
 
 
 def noise(width: int, height: int) -> Pixels:
-    """Pixels that no encoder makes small."""
-    return np.random.default_rng(5).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    """Black and white in each colour at random: pixels that no encoder makes small."""
+    return np.random.default_rng(5).integers(0, 2, (height, width, 3), dtype=np.uint8) * 255
 
 
-@pytest.mark.parametrize("side", [1, 40, 150, 1000])
+@pytest.mark.parametrize("side", [1, 40, 140, 1000])
 def test_a_crop_of_pure_noise_fits_into_a_message(side: int) -> None:
     """Whatever is on the photo, no crop has more than its share of bytes."""
     jpeg = crop_face(Patch(noise(3 * side, 3 * side), 0, 0, 1, 1), Box(side, side, side, side))
@@ -91,7 +91,9 @@ def test_a_label_is_written_above_its_box_or_at_the_pictures_top() -> None:
     named = decoded(draw_boxes(grey, [Box(50, 200, 60, 60), Box(300, 0, 60, 60)], ["Ada", "Grace"])).astype(int)
     rows, columns = np.nonzero(np.abs(named - plain).max(axis=2) > 60)
     assert {(column > 250, row < 40) for row, column in zip(rows, columns)} == {(False, False), (True, True)}
-    assert 180 <= rows[columns < 250].min() and rows[columns < 250].max() < 205
+    left = rows[columns < 250]
+    assert left.min() >= 180
+    assert left.max() < 205
 
 
 def test_a_picture_without_boxes_stays_as_it_is() -> None:
