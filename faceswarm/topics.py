@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from common.bus import TopicNames
 from common.config import Config
+from common.topics import TopicNames
 
 
 def topics_of(config: Config) -> TopicNames:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from common.bus import Bus, Topic, TopicNames
+from common.bus import Bus, Topic
 from common.messages import (
     Answer,
     Control,
@@ -17,6 +17,7 @@ from common.messages import (
     decode,
     encode,
 )
+from common.topics import TopicNames
 from master.collect import collect
 from master.crops import Crops
 from master.fleet.fleet import DEAD_SECONDS, Fleet

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from common.bus import Bus, Reader, TopicNames
+from common.bus import Bus, Reader
 from common.messages import (
     Control,
     GivenBack,
@@ -31,6 +31,7 @@ from common.messages import (
 )
 from common.model import work
 from common.paths import local_path
+from common.topics import TopicNames
 from worker.slots import Settings, Slot, SlotStopped, WorkerError
 
 BEAT_SECONDS = 1.0

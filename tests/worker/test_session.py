@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from common.bus import TopicNames
 from common.bus.memory import MemoryBus
 from common.imaging.decoder import Limits
 from common.messages import (
@@ -25,6 +24,7 @@ from common.messages import (
     decode,
     encode,
 )
+from common.topics import TopicNames
 from tests.builders import RECIPE, key
 from worker.session import Session
 from worker.slots import Settings
