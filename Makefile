@@ -38,7 +38,7 @@ clean:
 	@touch $@
 
 .venv/.ready-dev: pyproject.toml uv.lock | $(UV)
-	$(UV) sync --quiet --frozen --inexact --all-groups
+	$(UV) sync --quiet --frozen --inexact --all-groups --all-extras
 	@touch $@ .venv/.ready
 
 .uv/bin/uv:
