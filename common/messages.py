@@ -172,10 +172,22 @@ class Leave(_Message):
     epoch: int
 
 
+class DeadLetter(_Message):
+    """Bytes that nobody understands, put aside before they are let go of."""
+
+    type: Literal["dead_letter"] = "dead_letter"
+    topic: str
+    offset: int
+    host: str  # who could not read it
+    kind: str  # class and message of the error
+    message: str
+    original: bytes
+
+
 Answer = PhotoResult | Failure | Changed
 FromWorker = Heartbeat | GivenBack
 Control = LaneGiven | Stop | Leave
-Message = PhotoJob | Answer | FromWorker | Control
+Message = PhotoJob | Answer | FromWorker | Control | DeadLetter
 
 _any_message: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 

@@ -12,6 +12,8 @@ def topics_of(config: Config) -> TopicNames:
     return TopicNames(
         jobs=jobs,
         results=config.kafka.image_recognise_result_topic,
+        face_jobs=config.kafka.image_face_recognise_topic,
+        face_results=config.kafka.image_face_recognise_result_topic,
         workers=f"{jobs}_workers",
         control=f"{jobs}_control",
     )

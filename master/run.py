@@ -11,13 +11,11 @@ from common.messages import (
     Failure,
     GivenBack,
     Heartbeat,
-    MessageError,
     PhotoJob,
     PhotoResult,
-    decode,
     encode,
 )
-from common.topics import TopicNames
+from common.topics import TopicNames, dead_letters, understood
 from master.collect import collect
 from master.crops import Crops
 from master.fleet.fleet import DEAD_SECONDS, Fleet
@@ -25,9 +23,10 @@ from master.store import Store
 
 BATCH = 50  # answers kept in one transaction
 LANES = 64  # partitions of the job topics to begin with
-DAY = 86400
-MAX_MESSAGE_BYTES = 16 << 20
+DAY, WEEK = 86400, 7 * 86400
 BEAT_SECONDS = 1.0
+ENSURE_SECONDS = 10.0  # between looks whether every topic is there
+FLUSH_SECONDS = 1.0  # what is not sent by then is sent meanwhile
 
 
 class Superseded(Exception):
@@ -56,7 +55,7 @@ class Master:
         self._crops = crops
         self._look_again = look_again
         self.epoch = store.begin_epoch()
-        self._beaten = now
+        self._beaten = self._ensured = now
         self._lanes = LANES
         self._ensure()
         self._words = bus.reader(topics.workers)
@@ -78,10 +77,10 @@ class Master:
     def _ensure(self) -> None:
         self._bus.ensure(
             [
-                Topic(self._topics.jobs, self._lanes, DAY, MAX_MESSAGE_BYTES),
-                Topic(self._topics.results, 1, 7 * DAY, MAX_MESSAGE_BYTES),
-                Topic(self._topics.workers, 1, DAY, MAX_MESSAGE_BYTES),
-                Topic(self._topics.control, 1, DAY, MAX_MESSAGE_BYTES),
+                *(Topic(name, self._lanes, DAY) for name in (self._topics.jobs, self._topics.face_jobs)),
+                *(Topic(name, 1, WEEK) for name in (self._topics.results, self._topics.face_results)),
+                *(Topic(name, 1, DAY) for name in (self._topics.workers, self._topics.control)),
+                *(Topic(dead_letters(name), 1, WEEK) for name in self._topics),
             ]
         )
 
@@ -89,7 +88,7 @@ class Master:
         if lane >= self._lanes:
             self._lanes = lane + LANES
             self._ensure()
-        return {self._topics.jobs: self._bus.end(self._topics.jobs, lane)}
+        return {name: self._bus.end(name, lane) for name in (self._topics.jobs, self._topics.face_jobs)}
 
     def _send_job(self, lane: int, job: PhotoJob) -> None:
         self._bus.publish(self._topics.jobs, encode(job), lane)
@@ -107,8 +106,11 @@ class Master:
             if not self._store.beat(self.epoch):
                 raise Superseded
             self._beaten = now
+        if now - self._ensured >= ENSURE_SECONDS:
+            self._ensure()
+            self._ensured = now
         while (record := self._words.read(0)) is not None:
-            word = _decoded(record.value)
+            word = understood(self._bus, self._topics.workers, record)
             if isinstance(word, Heartbeat | GivenBack):
                 self.fleet.hear(word, now)
         self._keep(wait)
@@ -116,7 +118,7 @@ class Master:
             for failure in self.fleet.tick(now):
                 self._store.put([failure])
                 self.failed += 1
-        self._bus.flush()
+        self._bus.flush(FLUSH_SECONDS)
 
     @property
     def idle(self) -> bool:
@@ -128,7 +130,7 @@ class Master:
         read = None
         while len(answers) < BATCH and (record := self._answers.read(0 if answers else wait)) is not None:
             read = record.offset + 1
-            message = _decoded(record.value)
+            message = understood(self._bus, self._topics.results, record)
             if isinstance(message, Answer):
                 answers.append(message)
         if read is None:
@@ -147,10 +149,3 @@ class Master:
                 self.faces += len(answer.faces)
             elif outcome == "stored" and isinstance(answer, Failure):
                 self.failed += 1
-
-
-def _decoded(data: bytes) -> object:
-    try:
-        return decode(data)
-    except MessageError:
-        return None  # of no version that we know: its photo is missed in the heartbeats, and dealt again

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.messages import GivenBack, Leave, Message, MessageError, PhotoJob, Stop, decode, encode
+from common.messages import DeadLetter, GivenBack, Leave, Message, MessageError, PhotoJob, Stop, decode, encode
 from tests.builders import HEARTBEAT, LANE, RECIPE, changed, face, failure, key, result
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -21,6 +21,7 @@ EXAMPLES: dict[str, Message] = {
     "given_back": GivenBack(worker="pi", incarnation="1", jobs=HEARTBEAT.held),
     "lane_given": LANE,
     "stop": Stop(worker="pi", incarnation="1", epoch=4, job=HEARTBEAT.held[0]),
+    "dead_letter": DeadLetter(topic="jobs", offset=3, host="pi", kind="MessageError", message="no", original=b"\xff"),
     "leave": Leave(worker="pi", incarnation="1", epoch=4),
 }
 

@@ -22,7 +22,6 @@ from common.messages import (
     LaneGiven,
     Leave,
     Message,
-    MessageError,
     PhotoJob,
     PhotoResult,
     Stop,
@@ -31,11 +30,12 @@ from common.messages import (
 )
 from common.model import work
 from common.paths import local_path
-from common.topics import TopicNames
+from common.topics import TopicNames, understood
 from worker.slots import Settings, Slot, SlotStopped, WorkerError
 
 BEAT_SECONDS = 1.0
 READ_SECONDS = 0.2  # between looks whether to stop
+FLUSH_SECONDS = 1.0  # what is not sent by then is sent meanwhile
 RATE_WEIGHT = 0.2  # of the latest photo in the smoothed speed
 
 
@@ -91,7 +91,7 @@ class Session:
 
     def _say(self, message: Message) -> None:
         self._bus.publish(self._topics.workers, encode(message))
-        self._bus.flush()
+        self._bus.flush(FLUSH_SECONDS)
 
     def _heartbeat(self, leaving: bool = False) -> Heartbeat:
         with self._lock:
@@ -120,10 +120,7 @@ class Session:
         while not self._ended.is_set():
             if (record := self._control.read(READ_SECONDS)) is None:
                 continue
-            try:
-                message = decode(record.value)
-            except MessageError:
-                continue  # of a later master, who speaks our version to us when it has heard us
+            message = understood(self._bus, self._topics.control, record)
             if isinstance(message, Control) and (message.worker, message.incarnation) == self._me:
                 self._obey(message)
 
@@ -165,17 +162,17 @@ class Session:
         return None
 
     def _take(self) -> None:
+        reader = None
         while not self._ended.is_set():
+            if reader and reader is not self._reader:
+                reader.close()
             reader = self._reader
             record = reader.read(READ_SECONDS) if reader else None
             if record is None:
                 if reader is None:
                     self._ended.wait(READ_SECONDS / 4)
                 continue
-            try:
-                job = decode(record.value)
-            except MessageError:
-                continue  # of no version that we know; the master misses it in our heartbeats, and deals it again
+            job = understood(self._bus, self._topics.jobs, record)
             if isinstance(job, PhotoJob):
                 self._accept(job, record.value)
 

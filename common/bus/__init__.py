@@ -8,27 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+MAX_MESSAGE_BYTES = 16 * 2**20  # of one value: a photo with 500 faces, each with a crop, stays below
+FLUSH_SECONDS = 10.0  # longer than a broker's restart on a computer
+RETENTION_SECONDS = 7 * 24 * 3600.0  # what a master that was away for a week finds again
+
 
 class BusUnavailable(Exception):
-    """The transport can't be reached now."""
-
-
-class Topic(NamedTuple):
-    """A topic as it is to be."""
-
-    name: str
-    partitions: int
-    retention_seconds: int
-    max_message_bytes: int
-
-
-class TopicNames(NamedTuple):
-    """What master and workers call their topics."""
-
-    jobs: str  # a partition for each lane
-    results: str
-    workers: str  # only workers write here
-    control: str  # only the master writes here
+    """The transport can't be reached, or refuses; its text says which, and why. Later it may work."""
 
 
 class Record(NamedTuple):
@@ -38,42 +24,83 @@ class Record(NamedTuple):
     value: bytes
 
 
+class Topic(NamedTuple):
+    """A topic as it should be."""
+
+    name: str
+    partitions: int = 1
+    retention_seconds: float = RETENTION_SECONDS
+    max_message_bytes: int = MAX_MESSAGE_BYTES
+
+
 class Reader(Protocol):
     """Reads one partition of a topic from an offset on. For one thread."""
 
     def read(self, timeout: float) -> Record | None:
-        """The next message, waiting up to ``timeout`` seconds for it; None if there is none by then."""
+        """The next message, waiting up to ``timeout`` seconds for it; None if there is none by then.
+
+        A message may come twice, with the same offset. Never raises: while the transport is away or the topic is
+        missing there are no messages, and afterwards reading goes on by itself where it was. When the transport lost
+        its data, or dropped what was never read, reading goes on with the earliest message there is: offsets then
+        begin anew. (Unless the new messages already outnumber the old ones: then those up to where it was are missed.)
+        """
+        ...
+
+    def close(self) -> None:
+        """Gives back what reading took. The last call; a second one does nothing."""
         ...
 
 
 class Bus(Protocol):
     """Carries bytes. Every message may arrive twice, late or, when the transport's data is lost, never.
 
-    Safe for several threads.
+    Safe for several threads. A call that needs an answer of the transport waits for it as long as the bus was told to
+    when it was made, and raises BusUnavailable then.
     """
 
-    def publish(self, topic: str, value: bytes, partition: int = 0) -> None:
-        """Hands a message over; it is durable only when flush() has said so.
-
-        Messages of one publisher to one partition arrive in the order given.
-        """
-        ...
-
-    def flush(self, timeout: float = 10.0) -> bool:
-        """Whether everything published before is as durable as the transport makes it, waiting up to so many seconds.
-
-        If not, it is still on its way, and nothing of it is lost as long as the process lives.
-        """
-        ...
-
     def ensure(self, topics: Sequence[Topic]) -> None:
-        """Makes the topics that are not there, and the partitions that are missing. Raises BusUnavailable."""
+        """When it returns, each topic is there and can be published to and read.
+
+        What is missing is made with these settings; one with fewer partitions gets more, one that refuses messages of
+        this size allows them. Whatever else an existing topic has is left as it is: it keeps its messages, its own
+        retention, more partitions. May be called at any time, also by several processes at once; called every few
+        seconds it makes again what has vanished. Raises BusUnavailable.
+        """
+        ...
+
+    def publish(self, topic: str, value: bytes, partition: int = 0) -> None:
+        """Hands a message over, and returns before it is sent: it is durable only when flush() has returned True.
+
+        Until then it is lost if this process ends. While the process lives, it is sent again until the transport has
+        it, also to a topic or partition that is missing now and made later.
+        Messages of one publisher to one partition arrive in the order given, except when the topic vanished meanwhile.
+        Waits only while too much is unacknowledged, and then raises BusUnavailable: this message is not taken.
+        Raises ValueError if it is larger than MAX_MESSAGE_BYTES.
+        """
+        ...
+
+    def flush(self, timeout: float = FLUSH_SECONDS) -> bool:
+        """Waits until everything that this object published before, in any thread, is acknowledged: as durable as the
+        transport makes it.
+
+        False if it isn't after ``timeout`` seconds: nothing is lost, it is still being sent. Never raises.
+        """
         ...
 
     def end(self, topic: str, partition: int = 0) -> int:
-        """The offset that the next message of a partition will have. Raises BusUnavailable."""
+        """The offset that the next message will have. Raises BusUnavailable, also for a topic that isn't there."""
         ...
 
     def reader(self, topic: str, partition: int = 0, offset: int | None = None) -> Reader:
-        """Reads from ``offset`` on, or only what is published from now on."""
+        """Reads from ``offset`` on. Without one, everything published after this call has returned, and nothing before.
+
+        Without an offset it asks the transport, and may raise BusUnavailable, also for a topic that isn't there. With
+        one it returns at once, whether or not the transport can be reached. An offset that the partition doesn't have,
+        as after a loss of data, means the earliest message there is.
+        """
+        ...
+
+    def close(self) -> None:
+        """Ends the connections. What isn't acknowledged by then may be lost: flush() first. Readers are closed by
+        themselves. A second call does nothing."""
         ...

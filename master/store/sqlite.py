@@ -236,7 +236,8 @@ class SqliteStore:
     def begin(self, photo: str, recipe: str, worker: str, incarnation: str) -> int | None:
         with self._transaction():
             row = self._db.execute(
-                "UPDATE jobs SET attempts = attempts + 1, begun = begun + 1 WHERE photo = ? AND recipe = ? RETURNING begun",
+                "UPDATE jobs SET attempts = attempts + 1, begun = begun + 1"
+                " WHERE photo = ? AND recipe = ? RETURNING begun",
                 (photo, recipe),
             ).fetchone()
             if row is None:
@@ -374,8 +375,8 @@ class SqliteStore:
     def faces(self) -> Iterator[StoredFace]:
         with self._lock:
             photos = self._db.execute(
-                "SELECT photo FROM results JOIN (SELECT photo, min(folder || '/' || name) AS path FROM files"
-                " GROUP BY photo) USING (photo) WHERE recipe = ? ORDER BY path",
+                "SELECT photo FROM results JOIN (SELECT photo, min(iif(folder = '', name, folder || '/' || name))"
+                " AS path FROM files GROUP BY photo) USING (photo) WHERE recipe = ? ORDER BY path",
                 (self._recipe,),
             ).fetchall()
         for (photo,) in photos:

@@ -11,6 +11,7 @@ import pytest
 from common.bus.memory import MemoryBus
 from common.imaging.decoder import Limits
 from common.messages import (
+    DeadLetter,
     Failure,
     GivenBack,
     Heartbeat,
@@ -29,7 +30,7 @@ from tests.builders import RECIPE, key
 from worker.session import Session
 from worker.slots import Settings
 
-TOPICS = TopicNames("jobs", "results", "workers", "control")
+TOPICS = TopicNames("jobs", "results", "face_jobs", "face_results", "workers", "control")
 DEADLINE = 30  # s; for what must come
 
 
@@ -229,3 +230,17 @@ def test_a_worker_without_the_photos_says_so(master: PlayedMaster, tmp_path: Pat
 def test_a_worker_with_the_photos_has_no_problem(master: PlayedMaster) -> None:
     """One of the samples is enough."""
     assert master.give_lane(samples=("2024/1.jpg", "0 a.jpg")).problem is None
+
+
+def test_what_nobody_understands_is_put_aside(master: PlayedMaster) -> None:
+    """Bytes that are no message go to the dead letters, whole, and the next job is done."""
+    letters = master.bus.reader("jobs.dlq")
+    master.give_lane()
+    master.bus.publish("jobs", b"\xc1 nonsense", 3)
+    master.job("a", "0 a.jpg")
+    assert isinstance(master.result(), PhotoResult)
+    record = letters.read(DEADLINE)
+    assert record
+    letter = decode(record.value)
+    assert isinstance(letter, DeadLetter)
+    assert (letter.topic, letter.original) == ("jobs", b"\xc1 nonsense")

@@ -1,0 +1,5 @@
+"""The real broker of the tests of this folder."""
+
+from tests.parts.kafka import kafka
+
+__all__ = ["kafka"]

@@ -1,0 +1,1 @@
+"""Master and workers as processes, over a real broker and a real database."""
