@@ -41,8 +41,8 @@ class Reader(Protocol):
 
         A message may come twice, with the same offset. Never raises: while the transport is away or the topic is
         missing there are no messages, and afterwards reading goes on by itself where it was. When the transport lost
-        its data, or dropped what was never read, reading goes on with the earliest message there is: offsets then
-        begin anew. (Unless the new messages already outnumber the old ones: then those up to where it was are missed.)
+        its data or the topic was made again, reading goes on within seconds with the earliest message there is, and
+        offsets begin anew; likewise when what comes next was dropped after its retention.
         """
         ...
 
@@ -96,11 +96,12 @@ class Bus(Protocol):
 
         Without an offset it asks the transport, and may raise BusUnavailable, also for a topic that isn't there. With
         one it returns at once, whether or not the transport can be reached. An offset that the partition doesn't have,
-        as after a loss of data, means the earliest message there is.
+        as after a loss of data, means the earliest message there is. (One from before a loss that the partition has
+        again by now can't be told from a right one: what lies before it is missed.)
         """
         ...
 
     def close(self) -> None:
-        """Ends the connections. What isn't acknowledged by then may be lost: flush() first. Readers are closed by
+        """Lets go of the transport. What isn't acknowledged by then may be lost: flush() first. Readers are closed by
         themselves. A second call does nothing."""
         ...

@@ -95,11 +95,12 @@ class KafkaBus:
         self._sized: set[str] = set()  # topics known to allow messages of the size asked for
 
         self._producer = confluent_kafka.Producer({**self._connection, **PRODUCER}, logger=_Log())
-        self._changed = threading.Condition()  # guards the next five
+        self._changed = threading.Condition()  # guards the next six
         self._last = 0  # number of the last message published
         self._unacknowledged: OrderedDict[int, int] = OrderedDict()  # number -> bytes, in the order of publishing
         self._bytes = 0  # their sum
         self._refused: deque[_Outgoing] = deque()  # those of them that wait here to be sent again
+        self._troubled: set[str] = set()  # topics whose refusal is in the log already
         self._closed = False
 
         self._readers: weakref.WeakSet[KafkaReader] = weakref.WeakSet()
@@ -141,7 +142,10 @@ class KafkaBus:
 
         def report(error: KafkaError | None, delivered: Message) -> None:
             with self._changed:
-                if error is None:
+                if self._closed:
+                    pass  # purged by close()
+                elif error is None:
+                    self._troubled.discard(topic)
                     self._bytes -= self._unacknowledged.pop(number)
                     self._changed.notify_all()
                 else:
@@ -150,7 +154,8 @@ class KafkaBus:
         return report
 
     def _keep(self, message: _Outgoing, error: KafkaError) -> None:
-        if not self._refused:
+        if message.topic not in self._troubled:
+            self._troubled.add(message.topic)
             logger.warning("Kafka does not take messages for %s (%s). They are sent again.", message.topic, error.str())
         self._refused.append(message)
 
@@ -164,7 +169,10 @@ class KafkaBus:
                 self._resend()
             if now >= self._look_at:
                 self._look_at = now + LOOK_SECONDS
-                self._look()
+                try:
+                    self._look()
+                except Exception:  # looked at again; meanwhile acknowledgements must go on being taken
+                    logger.exception("looking at the topics")
 
     def _resend(self) -> None:
         with self._changed:
@@ -317,6 +325,9 @@ class KafkaBus:
     def close(self) -> None:
         self._closed = True
         self._thread.join()
+        # Or they would be sent for as long as the process lives: each refers to us, and the producer to each.
+        self._producer.purge()
+        self._producer.poll(0)
 
 
 class KafkaReader:

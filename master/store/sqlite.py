@@ -281,6 +281,8 @@ class SqliteStore:
         if self._has_result(*key):
             return "known"
         ms = result.ms
+        # A result of a database that was deleted meanwhile: kept, and shown once the scan has found its file.
+        self._db.execute("INSERT OR IGNORE INTO photos VALUES (?, 0, 0, '')", (result.photo,))
         self._db.execute(
             "INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (*key, result.worker, _now(), ms.decode, ms.detect, ms.embed, ms.total),
@@ -302,6 +304,7 @@ class SqliteStore:
         key = (failure.photo, failure.recipe)
         if self._has_result(*key):
             return "known"
+        self._db.execute("INSERT OR IGNORE INTO photos VALUES (?, 0, 0, '')", (failure.photo,))
         self._db.execute(
             "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (*key, failure.path, failure.kind, failure.message, failure.attempt, failure.worker, _now()),

@@ -52,6 +52,14 @@ def test_a_face_is_stored_as_it_was_found(store: Store) -> None:
     assert (stored.score, stored.doubt, stored.recipe) == (1.0, 0.1, RECIPE)
 
 
+def test_an_answer_for_a_photo_never_heard_of_disturbs_nothing(store: Store) -> None:
+    """It is kept, shown nowhere, and there once its file is found."""
+    assert store.put([result(key("a"), face()), failure(key("b"))]) == ["stored", "stored"]
+    assert list(store.faces()) == [] and list(store.failures()) == []
+    store.record([known_file("a.jpg")])
+    assert [stored.paths for stored in store.faces()] == [("a.jpg",)]
+
+
 def test_a_failure_ends_its_job_and_is_listed(store: Store) -> None:
     """A failed photo is not dealt again, and says why."""
     store.record([known_file("a.jpg")])
