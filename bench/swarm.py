@@ -121,9 +121,8 @@ def main(data: Path) -> None:
             print({name: round(values[-1], 2) for name, values in rates.items()}, flush=True)
         ratio = sum(rates["swarm"]) / sum(rates["embedded"])
         print(f"photos/s of the swarm / embedded: {ratio:.2f}")
-        print(
-            f"killed worker's jobs elsewhere after {takeover(Path(folder) / 't'):.1f} s (dead time {DEAD_SECONDS:.0f} s)"
-        )
+        seconds = takeover(Path(folder) / "t")
+        print(f"killed worker's jobs elsewhere after {seconds:.1f} s (dead time {DEAD_SECONDS:.0f} s)")
 
 
 if __name__ == "__main__":
