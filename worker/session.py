@@ -15,6 +15,7 @@ from datetime import datetime
 
 from common.bus import Bus, Reader
 from common.messages import (
+    Changed,
     Control,
     GivenBack,
     Heartbeat,
@@ -113,6 +114,8 @@ class Session:
 
     def _beat(self) -> None:
         while not self._ended.is_set():
+            if self._problem and self._lane:
+                self._problem = self._look_at_root(self._lane)  # it may be mounted by now
             self._say(self._heartbeat())
             self._ended.wait(BEAT_SECONDS)
 
@@ -142,13 +145,12 @@ class Session:
                     if job.held == message.job:
                         job.stopped = True
                         if job.slot:
-                            job.slot.stop()
+                            job.slot.stop(job.message)
                         elif not job.begun:
                             self._jobs.remove(job)
                         break
             elif isinstance(message, Leave):
-                self._ending = True
-                self._lock.notify_all()
+                self._end()
 
     def _look_at_root(self, lane: LaneGiven) -> str | None:
         root = self._settings.root
@@ -232,18 +234,18 @@ class Session:
         if isinstance(message, PhotoResult):
             rate = seconds / work(message.megapixels)
             self._rate = rate if self._rate is None else (1 - RATE_WEIGHT) * self._rate + RATE_WEIGHT * rate
+        elif isinstance(message, Changed) and self._lane:
+            self._problem = self._look_at_root(self._lane)  # not one file, but all of them may be gone
 
     def stop(self, grace: float = 30.0) -> None:
         """Gives back what has not begun, finishes what has or, after ``grace`` seconds, gives it back, and says so."""
         with self._lock:
-            self._ending = True
-            self._give_back([job for job in self._jobs if not job.begun])
-            self._lock.notify_all()
+            self._end()
             self._lock.wait_for(lambda: not self._jobs or self.error, grace)
             rest = list(self._jobs)
         for job in rest:
             if job.slot:
-                job.slot.stop()
+                job.slot.stop(job.message)
         with self._lock:
             self._give_back(rest)
         self._ended.set()
@@ -252,6 +254,11 @@ class Session:
         self._say(self._heartbeat(leaving=True))
         for slot in self._slots:
             slot.close()
+
+    def _end(self) -> None:
+        self._ending = True
+        self._give_back([job for job in self._jobs if not job.begun])
+        self._lock.notify_all()
 
     def _give_back(self, jobs: list[_Job]) -> None:
         if jobs:

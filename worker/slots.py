@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import asdict, dataclass
 
 import msgpack
@@ -41,6 +42,8 @@ class Slot:
         self._seconds = 4 * settings.limits.seconds + 120
         self._child = self._start()
         self._ready = False
+        self._lock = threading.Lock()  # guards the next two
+        self._job: PhotoJob | None = None  # in hand
         self._stopping = False
 
     def _start(self) -> ChildProcess:
@@ -53,6 +56,15 @@ class Slot:
 
         Raises SlotStopped if stop() was called meanwhile, WorkerError if no process starts.
         """
+        with self._lock:
+            self._job = job
+        try:
+            return self._tried_twice(data, job)
+        finally:
+            with self._lock:
+                self._job, self._stopping = None, False
+
+    def _tried_twice(self, data: bytes, job: PhotoJob) -> bytes:
         try:
             return self._ask(data)
         except ChildError:
@@ -65,27 +77,29 @@ class Slot:
             self._replace()
             return encode(self._failure(job, error))
 
-    def stop(self) -> None:
-        """Ends the job in hand, which process() answers with SlotStopped. For any thread."""
-        self._stopping = True
-        self._child.kill()
+    def stop(self, job: PhotoJob) -> None:
+        """Ends this job if it is in hand: process() then raises SlotStopped. For any thread."""
+        with self._lock:
+            if self._job is job:
+                self._stopping = True
+                self._child.kill()
 
     def _ask(self, data: bytes) -> bytes:
         if not self._ready:
             try:
                 self._child.receive(START_SECONDS)
             except ChildError as error:
+                if self._stopping:
+                    raise
                 raise WorkerError(f"The engine does not start ({error}). `faceswarm doctor` says more.") from error
             self._ready = True
         self._child.send(data)
         return self._child.receive(self._seconds)
 
     def _replace(self) -> None:
-        if self._stopping:
-            self._stopping = False
-            self._restart()
-            raise SlotStopped
         self._restart()
+        if self._stopping:
+            raise SlotStopped
 
     def _restart(self) -> None:
         self._child.kill()

@@ -244,3 +244,25 @@ def test_what_nobody_understands_is_put_aside(master: PlayedMaster) -> None:
     letter = decode(record.value)
     assert isinstance(letter, DeadLetter)
     assert (letter.topic, letter.original) == ("jobs", b"\xc1 nonsense")
+
+
+def test_a_worker_told_to_leave_gives_back_what_it_has_not_begun(master: PlayedMaster) -> None:
+    """It finishes what it has in hand, and then holds nothing."""
+    master.give_lane()
+    job = master.job("a", "1 a.jpg")
+    master.job("b", "0 b.jpg")
+    master.holds("a", "b")
+    master.say(Leave(worker="w", incarnation=job.incarnation, epoch=1))
+    back = master.word(lambda m: isinstance(m, GivenBack))
+    assert isinstance(back, GivenBack)
+    assert [given.photo for given in back.jobs] == [key("b")]
+    assert isinstance(master.result(), PhotoResult)
+    master.holds()
+    assert master.session.left
+
+
+def test_photos_that_are_mounted_later_are_noticed(master: PlayedMaster, tmp_path: Path) -> None:
+    """A problem that is gone is no longer reported."""
+    assert master.give_lane(samples=("later.jpg",)).problem
+    (tmp_path / "later.jpg").touch()
+    assert master.word(lambda m: isinstance(m, Heartbeat) and m.problem is None)
