@@ -29,7 +29,7 @@ WAIT_SECONDS = 10.0  # for an answer of the broker, or for room to publish
 TRY_SECONDS = 5.0  # for one request
 PAUSE_SECONDS = 0.1  # between two requests
 RESEND_SECONDS = 1.0  # between tries of what the broker refused, such as messages to a topic that is missing
-POLL_SECONDS = 0.2  # acknowledgements are taken at once; this is how long closing may take
+POLL_SECONDS = 0.1  # acknowledgements are taken at once; this is how long closing may take
 LOOK_SECONDS = 5.0  # between looks whether a topic that is read is still the same
 
 ENVELOPE_BYTES = 4096  # what Kafka's batch and record headers may add to a value; in fact some hundred

@@ -88,7 +88,6 @@ class Broker:
 
     def start(self) -> None:
         """Starts it on the data that it had, unless it is running; returns when it answers."""
-        pytest.skip("the broker of KAFKA_TEST_ADDRESS is not ours to start")
 
     def wipe(self) -> None:
         """Kills it and starts it again with nothing: no topic, another cluster id."""
