@@ -24,7 +24,7 @@ from tests.parts.mongo import java_server
 from tests.swarm.conftest import Swarm
 from tests.swarm.test_swarm import sleepy_photos
 
-ROUNDS = 2
+ROUNDS = 3
 FIRST = 5  # photos that start-up may take
 
 
