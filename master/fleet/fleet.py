@@ -27,6 +27,7 @@ DEAD_SECONDS = 10.0  # without a heartbeat; ten of them
 LOST_SECONDS = 5.0  # a job that its worker does not name for so long after it was sent never arrived
 REFILL_SECONDS = 0.5  # between looks into the store for more
 QUEUE = 2000  # jobs in memory; the rest waits in the store
+RATE_CHANGE = 0.2  # of a worker's speed, that is worth a write
 MAX_ATTEMPTS = 5  # without any answer: the photo may be what ends the workers, or it was there at five power cuts
 
 
@@ -183,9 +184,17 @@ class Fleet:
             and (manners.max_load is None or beat.load is None or beat.load <= manners.max_load)
         )
         rate = beat.rate if beat.rate is not None else hand.rate
+        self._remember(name, beat.rate)
         if (accepts, rate, beat.slots) != (hand.accepts, hand.rate, hand.slots):
             hand.accepts, hand.rate, hand.slots = accepts, rate, beat.slots
             self.dealer.changed(name)
+
+    def _remember(self, name: str, rate: float | None) -> None:
+        """Keeps a worker's speed by its name, so that it starts measured when it comes again."""
+        known = self._known.get(name, KnownWorker(name, None, Manners()))
+        if rate is not None and (known.rate is None or abs(rate - known.rate) > RATE_CHANGE * known.rate):
+            self._store.put_rate(name, rate)
+            self._known[name] = known._replace(rate=rate)
 
     def _given_back(self, message: GivenBack) -> None:
         member = self.members.get(message.worker)
@@ -215,8 +224,6 @@ class Fleet:
         self._left[member.lane.number] = member.heard
         for key, (attempt, _) in member.sent.items():
             self._end(Attempt(*key, attempt, name, member.beat.incarnation), counts=counts)
-        if member.beat.rate is not None:
-            self._store.put_rate(name, member.beat.rate)
         self._again(self.dealer.leave(name))
 
     def _end(self, attempt: Attempt, counts: bool) -> None:

@@ -258,6 +258,14 @@ def test_a_polite_worker_is_left_alone(store: SqliteStore, manners: Manners, bea
     assert world.tick()
 
 
+def test_a_known_machine_starts_with_its_speed(store: SqliteStore) -> None:
+    """A worker that was measured under its name need not be measured again, also by another master."""
+    World(store).join("pi", rate=2.5)
+    later = World(store)
+    later.join("pi", "2", rate=None)
+    assert later.fleet.dealer.hands["pi"].rate == 2.5
+
+
 def test_hours_may_pass_midnight() -> None:
     """ "22-7" is the night, "8-17" the day."""
     assert [hour for hour in range(24) if within_hours("22-7", hour)] == [0, 1, 2, 3, 4, 5, 6, 22, 23]
