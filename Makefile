@@ -5,7 +5,7 @@ DATA   ?= ../shared/data
 UV     := $(or $(shell command -v uv),.uv/bin/uv)
 RUN    := .venv/bin
 
-.PHONY: index test test-fast lint fmt clean FORCE
+.PHONY: index test test-fast chaos lint fmt clean FORCE
 
 index: .venv/.ready
 	@test -n "$(PHOTOS)" || { echo "Which folder? As in: make index PHOTOS=~/Pictures"; exit 2; }
@@ -16,6 +16,10 @@ test: .venv/.ready-dev
 
 test-fast: .venv/.ready-dev
 	$(RUN)/pytest -n 2 --dist worksteal -m "not slow"
+
+# The kill loop of tests/swarm, longer: 2,000 photos, another order of deaths.
+chaos: .venv/.ready-dev
+	FACESWARM_CHAOS_PHOTOS=2000 FACESWARM_CHAOS_SEED=$$$$ $(RUN)/pytest tests/swarm -k whoever_is_killed
 
 lint: .venv/.ready-dev
 	$(RUN)/ruff check .

@@ -76,3 +76,13 @@ def needs() -> Callable[[str], str]:
         return str(path)
 
     return find
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever needs a broker or a database server is slow."""
+    parts = {"kafka", "ferretdb", "mongo_java_server", "mongod"}
+    for item in items:
+        params = getattr(item, "callspec", None)
+        values = set(map(str, params.params.values())) if params else set()
+        if parts & (values | set(getattr(item, "fixturenames", ()))):
+            item.add_marker(pytest.mark.slow)

@@ -52,7 +52,7 @@ def sleepy_photos(root: Path, number: int, seconds: float) -> None:
 
 def test_nothing_is_lost_or_doubled_whoever_is_killed(swarm: Swarm) -> None:
     """Workers, master, broker and database are killed in random order: every photo ends with one result."""
-    photos = 600
+    photos = int(os.environ.get("FACESWARM_CHAOS_PHOTOS", "600"))
     sleepy_photos(swarm.photos, photos, 0.05)
     random_ = random.Random(int(os.environ.get("FACESWARM_CHAOS_SEED", "7")))
     swarm.start("master", "master")
