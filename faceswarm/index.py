@@ -75,5 +75,10 @@ def _summary(run: IndexRun, store: SqliteStore, crops: Crops, seconds: float) ->
         click.echo(f"Speed     {answered / seconds:.1f} photos/s, {answered:,} in {duration(seconds)}")
     click.echo(f"Database  {store.file}")
     click.echo(f"Crops     {crops.folder}")
+    if tally.missing and not tally.unchanged:
+        click.echo(
+            "Note      Nothing of the last run is below this folder; its faces are kept, and shown again when it is"
+        )
+        click.echo("          back. To keep two collections apart, give each a database of its own with --db FILE.")
     for problem in tally.problems:
         click.echo(f"Problem   {problem}")

@@ -205,6 +205,22 @@ def test_a_root_that_is_not_there_changes_nothing(album: Path, tmp_path: Path) -
     assert content(database) == before
 
 
+def test_another_folder_in_the_same_database_is_remarked_upon(
+    album: Path, tmp_path: Path, faceless: Image.Image
+) -> None:
+    """What was known is kept, and comes back for nothing; a word says how to keep collections apart."""
+    database = tmp_path / "f.db"
+    faceswarm("index", album, "--db", database)
+    faces = json_lines("faces", "--db", database)
+    other = tmp_path / "other"
+    other.mkdir()
+    faceless.save(other / "a.jpg")
+    assert "--db FILE" in faceswarm("index", other, "--db", database).stdout
+    assert json_lines("faces", "--db", database) == []
+    assert "photos/s" not in faceswarm("index", album, "--db", database).stdout
+    assert json_lines("faces", "--db", database) == faces
+
+
 def test_crops_are_never_scanned_as_photos(album: Path) -> None:
     """With the database inside the photo root, a second run finds nothing new."""
     database = album / "f.db"
