@@ -5,11 +5,15 @@ DATA   ?= ../shared/data
 UV     := $(or $(shell command -v uv),.uv/bin/uv)
 RUN    := .venv/bin
 
-.PHONY: index test test-fast chaos lint fmt clean FORCE
+.PHONY: index swarm test test-fast chaos lint fmt clean FORCE
 
 index: .venv/.ready
 	@test -n "$(PHOTOS)" || { echo "Which folder? As in: make index PHOTOS=~/Pictures"; exit 2; }
 	@$(RUN)/faceswarm index "$(PHOTOS)"
+
+# What a master or a worker needs besides.
+swarm: .venv/.ready
+	$(UV) sync --quiet --frozen --inexact --extra swarm
 
 test: .venv/.ready-dev
 	$(RUN)/pytest -n 2 --dist worksteal

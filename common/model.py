@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-Point = tuple[float, float]
-
 ORIENTATIONS = range(1, 9)  # EXIF tag 274
 SEARCH_WORK = (
     40  # the search, at a fixed width, takes as long as decoding so many megapixels (bench.photo: 110 and 55 ms)

@@ -25,8 +25,7 @@ from master.store import Store, StoreError
 ROUND_SECONDS = 0.1  # of waiting for an answer in a round
 SCAN_SECONDS = 600  # between passes over the photo root
 AGAIN_SECONDS = 5  # between tries while broker or database are away
-NOTE_SECONDS = 2  # between notes for `faceswarm status`
-MANNERS_SECONDS = 2  # between looks at what `faceswarm workers` has set
+NOTE_SECONDS = 2  # between notes for `faceswarm status`, and looks at what `faceswarm workers` has set
 
 log = logging.getLogger("faceswarm.master")
 
@@ -76,13 +75,13 @@ class MasterProcess:
     def _stand_by(self, health: Health) -> None:
         """Waits until no other master beats, by this machine's own clock."""
         seen, since = self._store.mastership(), time.monotonic()
-        told = seen[0] == 0 or self._store.note("resigned") == str(seen[0])
-        while not told and not self._stop.is_set() and time.monotonic() - since < DEAD_SECONDS:
+        vacant = seen[0] == 0 or self._store.note("resigned") == str(seen[0])
+        if not vacant:
+            log.info("Waiting until no other master is at work.")
+        while not vacant and not self._stop.is_set() and time.monotonic() - since < DEAD_SECONDS:
             self._stop.wait(1)
             health.alive()
             if (now := self._store.mastership()) != seen:
-                if since and seen[0] == now[0]:
-                    log.info("Another master is at work; waiting.")
                 seen, since = now, time.monotonic()
 
     def _deal_loop(self, health: Health) -> None:

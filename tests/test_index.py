@@ -49,6 +49,15 @@ def many_photos(root: Path, astronaut: Image.Image, number: int) -> None:
         astronaut.resize((300 + 4 * index,) * 2).save(root / f"{index:03}.jpg")
 
 
+def running(astronaut: Image.Image, tmp_path: Path, number: int) -> tuple[subprocess.Popen[bytes], Path, Path]:
+    """A run over so many photos, in the middle: its process, photo root and database."""
+    root, database = tmp_path / "photos", tmp_path / "f.db"
+    many_photos(root, astronaut, number)
+    command = subprocess.Popen([*COMMAND, "index", str(root), "--db", str(database)], stderr=subprocess.DEVNULL)
+    wait_for(partial(has_more_crops, database, 0))
+    return command, root, database
+
+
 def test_an_album_is_indexed_and_nothing_is_done_twice(album: Path, tmp_path: Path) -> None:
     """Every photo ends as faces, as none or as a named failure; nothing is done twice, moved or not."""
     database = tmp_path / "f.db"
@@ -117,11 +126,7 @@ def test_a_run_killed_again_and_again_ends_like_an_undisturbed_one(astronaut: Im
 
 def test_no_process_outlives_a_killed_run(astronaut: Image.Image, tmp_path: Path) -> None:
     """Slots and decoders end by themselves when their parent is gone."""
-    root = tmp_path / "photos"
-    many_photos(root, astronaut, 24)
-    database = tmp_path / "f.db"
-    command = subprocess.Popen([*COMMAND, "index", str(root), "--db", str(database)], stderr=subprocess.DEVNULL)
-    wait_for(lambda: len(crops(database)) > 0)
+    command, _, _ = running(astronaut, tmp_path, 24)
     children = psutil.Process(command.pid).children(recursive=True)
     assert len(children) >= 3
     command.kill()
@@ -155,11 +160,7 @@ def test_a_run_stops_cleanly_when_asked(astronaut: Image.Image, tmp_path: Path, 
 
 def test_a_second_run_on_the_same_database_is_refused(astronaut: Image.Image, tmp_path: Path) -> None:
     """Two runs do not get in each other's way: the second one says so and changes nothing."""
-    root = tmp_path / "photos"
-    many_photos(root, astronaut, 24)
-    database = tmp_path / "f.db"
-    command = subprocess.Popen([*COMMAND, "index", str(root), "--db", str(database)], stderr=subprocess.DEVNULL)
-    wait_for(lambda: len(crops(database)) > 0)
+    command, root, database = running(astronaut, tmp_path, 24)
     assert "at work on" in faceswarm("index", root, "--db", database, code=3).stderr
     command.kill()
     command.wait()
@@ -167,11 +168,7 @@ def test_a_second_run_on_the_same_database_is_refused(astronaut: Image.Image, tm
 
 def test_a_slot_that_dies_costs_no_photo(astronaut: Image.Image, tmp_path: Path) -> None:
     """A slot killed in the middle is replaced, and its photo gets a second try."""
-    root = tmp_path / "photos"
-    many_photos(root, astronaut, 16)
-    database = tmp_path / "f.db"
-    command = subprocess.Popen([*COMMAND, "index", str(root), "--db", str(database)], stderr=subprocess.DEVNULL)
-    wait_for(lambda: len(crops(database)) > 0)
+    command, _, database = running(astronaut, tmp_path, 16)
     slots = [child for child in psutil.Process(command.pid).children() if "worker.slot" in child.cmdline()]
     assert slots
     slots[0].kill()
@@ -182,11 +179,7 @@ def test_a_slot_that_dies_costs_no_photo(astronaut: Image.Image, tmp_path: Path)
 
 def test_the_first_faces_are_stored_before_the_folder_is_walked(astronaut: Image.Image, tmp_path: Path) -> None:
     """Photos are dealt as they are found."""
-    root = tmp_path / "photos"
-    many_photos(root, astronaut, 200)
-    database = tmp_path / "f.db"
-    command = subprocess.Popen([*COMMAND, "index", str(root), "--db", str(database)], stderr=subprocess.DEVNULL)
-    wait_for(lambda: len(crops(database)) > 0)
+    command, _, database = running(astronaut, tmp_path, 200)
     (status,) = json_lines("status", "--db", database)
     command.kill()
     command.wait()

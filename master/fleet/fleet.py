@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from common.messages import (
@@ -255,14 +255,6 @@ class Fleet:
                 self._send_control(
                     Stop(worker=flight.worker, incarnation=member.beat.incarnation, epoch=self._epoch, job=held)
                 )
-
-    def forget(self, keys: Iterable[tuple[str, str]]) -> None:
-        """These jobs are no longer in the store: their files are gone."""
-        for key in keys:
-            task = self._tasks.get(key)
-            if task and not task.flights:
-                self._take_from_queue(task)
-                del self._tasks[key]
 
     def _take_from_queue(self, task: Task) -> None:
         if task in self.dealer.queue:
